@@ -1,0 +1,4 @@
+//! otp-auth: phone login beside Postgres.
+
+pub mod clock;
+pub mod random;

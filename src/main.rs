@@ -1,0 +1,2 @@
+//! otp-auth
+fn main() {}
