@@ -1,22 +1,49 @@
 //! The time of day, passed in so that tests can move it.
 
+use std::time::{Duration, Instant};
+
 use chrono::{DateTime, SubsecRound, Utc};
 
 /// Tells what time it is. Everything that decides takes `now` as a parameter; only the outermost
 /// layer asks a `Clock`.
 pub trait Clock: Send + Sync {
-    /// The current time in UTC, in whole microseconds: PostgreSQL keeps no finer ones, and a time
-    /// must compare equal to itself after a round trip through the database.
+    /// The current time in UTC, in whole milliseconds: callers are told times to the millisecond, and a time
+    /// must compare equal to itself after a round trip through them and the database.
     fn now(&self) -> DateTime<Utc>;
+
+    /// Time since some fixed moment, for measuring spans: it never goes back, whatever happens to
+    /// the time of day. A test's clock need only have a time of day.
+    fn monotonic(&self) -> Duration {
+        (self.now() - DateTime::UNIX_EPOCH)
+            .to_std()
+            .unwrap_or(Duration::ZERO)
+    }
 }
 
 /// The operating system's clock.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemClock;
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock {
+    start: Instant,
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self {
+            start: Instant::now(),
+        }
+    }
+}
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the clock"
+    )]
     fn now(&self) -> DateTime<Utc> {
-        Utc::now().trunc_subsecs(6)
+        Utc::now().trunc_subsecs(3)
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.start.elapsed()
     }
 }

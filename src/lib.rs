@@ -1,4 +1,16 @@
 //! otp-auth: phone login beside Postgres.
 
+pub mod client;
 pub mod clock;
+pub mod database;
+pub mod http;
+pub mod idempotency;
+pub mod limit;
+pub mod otp;
+pub mod phone;
+pub mod provider;
 pub mod random;
+pub mod secrets;
+pub mod sign_in;
+pub mod telemetry;
+pub mod token;

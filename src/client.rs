@@ -1,0 +1,234 @@
+//! Who may call: the registered clients, and the one behind a call.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest;
+use chrono::TimeDelta;
+use secrecy::{ExposeSecret, SecretString};
+
+/// The name of a registered client: 1 to 64 of `[A-Za-z0-9._-]`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(String);
+
+/// The text is no client name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be 1 to 64 characters of A-Z, a-z, 0-9, `.`, `_` and `-`")]
+pub struct ClientIdError;
+
+impl ClientId {
+    /// Reads a name.
+    pub fn parse(text: &str) -> Result<Self, ClientIdError> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if (1..=64).contains(&text.len()) && text.bytes().all(plain) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(ClientIdError)
+        }
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// SHA-256 of a client's secret. The secret is random, so a fast hash is enough: there is nothing
+/// to guess from a dictionary.
+#[derive(Clone, Copy)]
+pub struct SecretHash(pub [u8; 32]);
+
+impl fmt::Debug for SecretHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretHash(***)")
+    }
+}
+
+/// A registered client.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Its name: the token's `client_id`.
+    pub id: ClientId,
+    /// Absent for a public client, which cannot keep a secret.
+    pub secret_hash: Option<SecretHash>,
+    /// Who its tokens are for; at least one.
+    pub audience: Vec<String>,
+    /// Origins of its pages.
+    pub allowed_origins: Vec<String>,
+    /// Life of its access tokens.
+    pub access_token_ttl: TimeDelta,
+    /// What its tokens may say and do.
+    pub scopes: Vec<String>,
+    /// Whether it may ask about tokens.
+    pub may_introspect: bool,
+}
+
+impl Client {
+    /// Whether it has no secret.
+    pub fn is_public(&self) -> bool {
+        self.secret_hash.is_none()
+    }
+
+    /// Whether this is its secret, compared in constant time; never for a public client.
+    pub fn has_secret(&self, secret: &SecretString) -> bool {
+        let given = digest::digest(&digest::SHA256, secret.expose_secret().as_bytes());
+        self.secret_hash
+            .is_some_and(|hash| verify_slices_are_equal(&hash.0, given.as_ref()).is_ok())
+    }
+}
+
+/// All registered clients.
+#[derive(Clone, Debug, Default)]
+pub struct Clients(BTreeMap<String, Client>);
+
+impl Clients {
+    /// The client of that name.
+    pub fn get(&self, id: &str) -> Option<&Client> {
+        self.0.get(id)
+    }
+
+    /// The only client there is, if it is public: it need not name itself.
+    pub fn sole_public(&self) -> Option<&Client> {
+        let mut clients = self.0.values();
+        let first = clients.next()?;
+        (clients.next().is_none() && first.is_public()).then_some(first)
+    }
+
+    /// Whether a page of this origin may read answers.
+    pub fn allow_origin(&self, origin: &str) -> bool {
+        self.0
+            .values()
+            .any(|client| client.allowed_origins.iter().any(|known| known == origin))
+    }
+}
+
+impl FromIterator<Client> for Clients {
+    fn from_iter<I: IntoIterator<Item = Client>>(clients: I) -> Self {
+        Self(
+            clients
+                .into_iter()
+                .map(|client| (client.id.0.clone(), client))
+                .collect(),
+        )
+    }
+}
+
+/// The client behind a call, as far as it said who it is.
+#[derive(Clone, Debug)]
+pub enum Caller {
+    /// A confidential client that proved its secret.
+    Authenticated(ClientId),
+    /// A public client that named itself.
+    Named(ClientId),
+    /// Nobody in particular: the holder of a request id.
+    Unnamed(Arc<Clients>),
+}
+
+impl Caller {
+    /// Whether this caller may use a request that `owner` asked for. A public client's request
+    /// belongs to whoever holds its id; a confidential client's only to that client.
+    pub fn may_act_for(&self, owner: &str) -> bool {
+        match self {
+            Self::Authenticated(id) | Self::Named(id) => id.as_str() == owner,
+            Self::Unnamed(clients) => clients.get(owner).is_some_and(Client::is_public),
+        }
+    }
+
+    /// The client's name; empty for a caller that gave none.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Authenticated(id) | Self::Named(id) => id.as_str(),
+            Self::Unnamed(_) => "",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(id: &str, secret: Option<&str>) -> Client {
+        let hash = |secret: &str| {
+            let digest = digest::digest(&digest::SHA256, secret.as_bytes());
+            SecretHash(digest.as_ref().try_into().unwrap())
+        };
+        Client {
+            id: ClientId::parse(id).unwrap(),
+            secret_hash: secret.map(hash),
+            audience: vec!["api".to_owned()],
+            allowed_origins: vec![format!("https://{id}.example")],
+            access_token_ttl: TimeDelta::seconds(900),
+            scopes: Vec::new(),
+            may_introspect: false,
+        }
+    }
+
+    #[test]
+    fn only_the_right_secret_authenticates_and_a_public_client_has_none() {
+        let shop = client("shop", Some("s3cret"));
+        assert!(shop.has_secret(&SecretString::from("s3cret")));
+        assert!(!shop.has_secret(&SecretString::from("s3cres")));
+        assert!(!shop.has_secret(&SecretString::from("")));
+        assert!(!client("web", None).has_secret(&SecretString::from("")));
+    }
+
+    #[test]
+    fn only_a_sole_public_client_need_not_name_itself() {
+        let sole = |clients: Vec<Client>| {
+            let clients: Clients = clients.into_iter().collect();
+            clients.sole_public().map(|client| client.id.to_string())
+        };
+        assert_eq!(sole(vec![client("web", None)]), Some("web".to_owned()));
+        assert_eq!(sole(vec![client("shop", Some("x"))]), None);
+        assert_eq!(sole(vec![client("web", None), client("app", None)]), None);
+        assert_eq!(sole(Vec::new()), None);
+    }
+
+    #[test]
+    fn a_confidential_clients_request_is_its_own() {
+        let clients: Clients = [client("web", None), client("shop", Some("x"))]
+            .into_iter()
+            .collect();
+        let unnamed = Caller::Unnamed(Arc::new(clients));
+        let named = |id: &str| Caller::Named(ClientId::parse(id).unwrap());
+
+        assert!(unnamed.may_act_for("web"));
+        assert!(!unnamed.may_act_for("shop"));
+        assert!(!unnamed.may_act_for("gone"));
+        assert!(named("web").may_act_for("web"));
+        assert!(!named("app").may_act_for("web"));
+    }
+
+    #[test]
+    fn only_exact_registered_origins_are_allowed() {
+        let clients: Clients = [client("web", None)].into_iter().collect();
+
+        assert!(clients.allow_origin("https://web.example"));
+        assert!(!clients.allow_origin("https://web.example.evil"));
+        assert!(!clients.allow_origin("http://web.example"));
+        assert!(!clients.allow_origin("null"));
+    }
+
+    #[test]
+    fn client_names_are_plain_and_short() {
+        for (name, fits) in [
+            ("a", true),
+            ("web-1.x_Y", true),
+            ("", false),
+            ("a b", false),
+            ("é", false),
+        ] {
+            assert_eq!(ClientId::parse(name).is_ok(), fits, "{name:?}");
+        }
+        assert!(ClientId::parse(&"a".repeat(64)).is_ok());
+        assert!(ClientId::parse(&"a".repeat(65)).is_err());
+    }
+}

@@ -1,0 +1,98 @@
+//! The connection pool, the migrations, and what a database error means for the caller.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::PgPool;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+/// The migrations, compiled in. Running them takes an advisory lock, so replicas that start
+/// together take turns.
+pub static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// How to reach the database and how long to wait for it.
+#[derive(Clone, Debug)]
+pub struct DatabaseOptions {
+    /// `postgres://` address with its password.
+    pub url: SecretString,
+    /// Connections this process may hold.
+    pub max_connections: u32,
+    /// Longest wait for a connection before a request is refused.
+    pub acquire_timeout: Duration,
+    /// Longest time one statement may run.
+    pub statement_timeout: Duration,
+}
+
+/// A statement failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database cannot be reached, is shutting down or is out of connections: trying again
+    /// later helps.
+    #[error("the database is out of reach")]
+    Unavailable(#[source] sqlx::Error),
+    /// A defect: trying again does not help.
+    #[error("a statement failed")]
+    Broken(#[source] sqlx::Error),
+    /// A row does not hold what this program writes there.
+    #[error("a stored {0} is not valid")]
+    Corrupt(&'static str),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        if is_outage(&error) {
+            Self::Unavailable(error)
+        } else {
+            Self::Broken(error)
+        }
+    }
+}
+
+/// Opens a pool; no connection is made before the first statement.
+pub fn pool(options: &DatabaseOptions) -> Result<PgPool, sqlx::Error> {
+    let timeout = options.statement_timeout.as_millis().to_string();
+    let connect = options
+        .url
+        .expose_secret()
+        .parse::<PgConnectOptions>()?
+        .application_name("otp-auth")
+        .options([("statement_timeout", timeout.as_str())]);
+    Ok(PgPoolOptions::new()
+        .max_connections(options.max_connections)
+        .acquire_timeout(options.acquire_timeout)
+        .connect_lazy_with(connect))
+}
+
+/// Brings the schema up to this program's version.
+pub async fn migrate(options: &DatabaseOptions) -> Result<(), MigrateError> {
+    // A pool of its own: a migration may take longer than a request's statement may.
+    let connect = options.url.expose_secret().parse::<PgConnectOptions>()?;
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(options.acquire_timeout.max(Duration::from_secs(10)))
+        .connect_with(connect)
+        .await?;
+    MIGRATIONS.run(&pool).await?;
+    pool.close().await;
+    Ok(())
+}
+
+fn is_outage(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        // PostgreSQL, appendix A: class 08 connection, 53 resources, 57 operator intervention
+        // (57014 is a statement that ran into its timeout), 25006 a standby that is read-only.
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            code == "25006"
+                || ["08", "53", "57"]
+                    .iter()
+                    .any(|class| code.starts_with(class))
+        }),
+        _ => false,
+    }
+}

@@ -1,0 +1,188 @@
+//! One call: who makes it, from where, and how it is answered.
+
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{HeaderMap, HeaderName};
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
+use chrono::{DateTime, Utc};
+use std::future::{Ready, ready};
+
+use super::State;
+use super::client_ip::client_address;
+use super::codes::Code;
+use super::problem::Problem;
+use super::reply::Reply;
+use crate::idempotency::Claim;
+use crate::limit::Quota;
+use crate::limit::per_ip::{IpLimit, Network};
+use crate::telemetry::Chain;
+
+/// Longest `Idempotency-Key`, in characters.
+const LONGEST_KEY: usize = 128;
+
+/// The id of a request in answers and logs; put there by [`super::observe`].
+#[derive(Clone, Debug)]
+pub struct TraceId(pub Rc<str>);
+
+/// A call being handled.
+#[derive(Clone)]
+pub struct Call {
+    /// What handlers need.
+    pub state: Data<State>,
+    request: HttpRequest,
+    trace_id: TraceId,
+}
+
+impl FromRequest for Call {
+    type Error = actix_web::Error;
+    type Future = Ready<Result<Self, Self::Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let found = request
+            .app_data::<Data<State>>()
+            .cloned()
+            .zip(trace_id(request));
+        ready(found.map_or_else(
+            || {
+                Err(actix_web::error::ErrorInternalServerError(
+                    "application is not configured",
+                ))
+            },
+            |(state, trace_id)| {
+                Ok(Self {
+                    state,
+                    request: request.clone(),
+                    trace_id,
+                })
+            },
+        ))
+    }
+}
+
+fn trace_id(request: &HttpRequest) -> Option<TraceId> {
+    request.extensions().get::<TraceId>().cloned()
+}
+
+impl Call {
+    /// The time of the call.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.state.clock.now()
+    }
+
+    /// The request's headers.
+    pub fn headers(&self) -> &HeaderMap {
+        self.request.headers()
+    }
+
+    /// The request itself, for cookies.
+    pub fn request(&self) -> &HttpRequest {
+        &self.request
+    }
+
+    /// A header that is text, if it is there.
+    pub fn header(&self, name: &HeaderName) -> Option<&str> {
+        self.request.headers().get(name)?.to_str().ok()
+    }
+
+    /// Takes one call of this address from a limit. `by_backend` marks an authenticated
+    /// confidential client, whose word on the user's address is taken.
+    pub fn limit(&self, limit: &IpLimit, by_backend: bool) -> Result<Vec<Quota>, Problem> {
+        // A connection without a peer address does not exist on a TCP listener.
+        let peer = self
+            .request
+            .peer_addr()
+            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |a| a.ip());
+        let trusted = &self.state.trusted_proxies;
+        let address = client_address(peer, self.headers(), trusted, by_backend);
+        let checked = limit.check(Network::from(address));
+        match checked.refusal {
+            None => Ok(checked.quotas),
+            Some(refusal) => Err(Problem::from(refusal).quotas(checked.quotas)),
+        }
+    }
+
+    /// Renders a problem for this call.
+    pub fn render(&self, problem: Problem) -> Reply {
+        problem.render(&self.state.issuer, &self.trace_id.0)
+    }
+
+    /// Runs the work of a POST to its end even if the caller hangs up: a sent SMS must be
+    /// recorded, and a claimed key must not stay claimed.
+    pub async fn to_the_end<F>(self, work: impl FnOnce(Self) -> F) -> HttpResponse
+    where
+        F: Future<Output = Result<Reply, Problem>> + 'static,
+    {
+        let call = self.clone();
+        let work = work(self);
+        let task = actix_web::rt::spawn(work);
+        let outcome = task
+            .await
+            .unwrap_or_else(|error| Err(Problem::internal(&error)));
+        outcome
+            .unwrap_or_else(|problem| call.render(problem))
+            .into_response()
+    }
+
+    /// Does the work once for each `Idempotency-Key` of a client, and gives repeats the first
+    /// answer again. Without the header the work is simply done.
+    pub async fn once<F>(
+        &self,
+        client: &str,
+        operation: &str,
+        body: &[u8],
+        work: F,
+    ) -> Result<Reply, Problem>
+    where
+        F: Future<Output = Result<Reply, Problem>>,
+    {
+        let Some(key) = self.idempotency_key()? else {
+            return work.await;
+        };
+        let store = &self.state.idempotency;
+        let key = store.fingerprint(client, operation, key);
+        match store.claim(key, body, self.now()).await? {
+            Claim::Conflict => return Err(Problem::new(Code::IdempotencyConflict)),
+            Claim::InProgress => return Err(Problem::new(Code::IdempotencyInProgress)),
+            Claim::Done(kept) => {
+                return serde_json::from_slice(&kept).map_err(|error| Problem::internal(&error));
+            }
+            Claim::Ours => {}
+        }
+        let reply = work.await.unwrap_or_else(|problem| self.render(problem));
+        let recorded = if reply.is_final() {
+            let kept = serde_json::to_vec(&reply).map_err(|error| Problem::internal(&error))?;
+            store.keep(key, &kept).await
+        } else {
+            store.release(key).await
+        };
+        if let Err(error) = recorded {
+            // The work is done and its answer true; only a repeat would be told to wait.
+            tracing::error!(error = %Chain(&error), "reply for an Idempotency-Key not kept");
+        }
+        Ok(reply)
+    }
+
+    fn idempotency_key(&self) -> Result<Option<&[u8]>, Problem> {
+        let mut values = self.request.headers().get_all("idempotency-key");
+        let Some(value) = values.next() else {
+            return Ok(None);
+        };
+        let key = value.as_bytes();
+        let fits = (1..=LONGEST_KEY).contains(&key.len()) && values.next().is_none();
+        if fits && key.iter().all(u8::is_ascii_graphic) {
+            Ok(Some(key))
+        } else {
+            Err(Problem::new(Code::InvalidRequest)
+                .detail("Idempotency-Key must be one value of 1 to 128 visible ASCII characters."))
+        }
+    }
+}
+
+/// The answer for a path that does not exist.
+pub async fn not_found(call: Call) -> HttpResponse {
+    call.render(Problem::new(Code::NotFound)).into_response()
+}

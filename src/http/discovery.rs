@@ -1,0 +1,62 @@
+//! What anyone may read: the public keys and the problem pages.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{
+    CACHE_CONTROL, ETag, EntityTag, Header as _, IF_NONE_MATCH, IfNoneMatch,
+};
+use actix_web::web::Path;
+
+use super::call::Call;
+use super::codes::Code;
+use super::problem::Problem;
+
+/// How long the key set may be cached. A verifier that is that far behind still knows every key
+/// in use, since keys are published long before their first use.
+const JWKS_CACHE: &str = "public, max-age=300, stale-while-revalidate=60";
+/// Problem pages change with releases only.
+const PAGE_CACHE: &str = "public, max-age=3600";
+
+/// `GET /.well-known/jwks.json`
+pub async fn jwks(call: Call) -> HttpResponse {
+    let keys = &call.state.keys;
+    let tag = EntityTag::new_strong(keys.etag().to_owned());
+    let known = match IfNoneMatch::parse(call.request()) {
+        Ok(IfNoneMatch::Any) => true,
+        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),
+        Err(_) => false,
+    };
+    let has_condition = call.headers().contains_key(IF_NONE_MATCH);
+    let mut response = if has_condition && known {
+        HttpResponse::NotModified()
+    } else {
+        HttpResponse::Ok()
+    };
+    response.insert_header((CACHE_CONTROL, JWKS_CACHE));
+    response.insert_header(ETag(tag));
+    if has_condition && known {
+        return response.finish();
+    }
+    response
+        .content_type("application/json")
+        .body(keys.jwks().to_vec())
+}
+
+/// `GET /problems/{code}`: what the `type` of a problem points at.
+pub async fn problem_page(call: Call, path: Path<String>) -> HttpResponse {
+    let Some(code) = Code::parse(&path) else {
+        return call.render(Problem::new(Code::NotFound)).into_response();
+    };
+    let (name, status) = (code.name(), code.status());
+    let (title, meaning) = (code.title(), code.meaning());
+    let page = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{name}</title>\n\
+         <h1>{title}</h1>\n<p>{meaning}</p>\n\
+         <p>Status {status}, code <code>{name}</code>.</p>\n</html>\n"
+    );
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, PAGE_CACHE))
+        .insert_header(("Content-Security-Policy", "default-src 'none'"))
+        .content_type("text/html; charset=utf-8")
+        .body(page)
+}

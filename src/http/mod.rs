@@ -1,0 +1,102 @@
+//! HTTP: raw requests become domain types here or are refused, and outcomes become answers.
+//!
+//! A handler reads its fields, takes the per-address limit, calls one use case and renders the
+//! result; rules live in the modules it calls.
+
+pub mod body;
+pub mod call;
+pub mod caller;
+pub mod client_ip;
+pub mod codes;
+pub mod cors;
+pub mod discovery;
+pub mod health;
+pub mod observe;
+pub mod otp;
+pub mod problem;
+pub mod reply;
+pub mod tutorial;
+
+use std::sync::Arc;
+
+use actix_web::web::{self, PayloadConfig, ServiceConfig};
+use ipnet::IpNet;
+use secrecy::SecretString;
+use sqlx::PgPool;
+
+use crate::client::Clients;
+use crate::clock::Clock;
+use crate::idempotency::Idempotency;
+use crate::limit::per_ip::IpLimit;
+use crate::otp::Otp;
+use crate::phone::PhoneRules;
+use crate::random::Random;
+use crate::secrets::Keyring;
+use crate::sign_in::SignIn;
+use crate::token::keys::SigningKeys;
+
+/// Longest request body, in bytes.
+pub const BODY_LIMIT: usize = 16 * 1024;
+
+/// What handlers need; one a process, shared by all workers.
+pub struct State {
+    /// The public address, as tokens and problem types name it.
+    pub issuer: String,
+    /// Registered clients.
+    pub clients: Arc<Clients>,
+    /// Which numbers are sent to.
+    pub phone_rules: PhoneRules,
+    /// Codes.
+    pub otp: Arc<Otp>,
+    /// Right codes become tokens.
+    pub sign_in: SignIn,
+    /// Published keys.
+    pub keys: Arc<SigningKeys>,
+    /// Kept replies.
+    pub idempotency: Idempotency,
+    /// Limit on sends and resends of one address.
+    pub send_limit: IpLimit,
+    /// Limit on verifies of one address.
+    pub verify_limit: IpLimit,
+    /// Proxies whose forwarding headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Seals the tutorial's cookie.
+    pub keyring: Arc<Keyring>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Request ids and nonces.
+    pub random: Arc<dyn Random>,
+    /// Asked by `/readyz`.
+    pub pool: PgPool,
+    /// Bearer token of the admin API.
+    pub admin_token: Option<SecretString>,
+}
+
+/// The public listener's routes. `web::resource` answers 405 with `Allow` for other methods.
+pub fn public_routes(config: &mut ServiceConfig) {
+    config
+        .app_data(PayloadConfig::new(BODY_LIMIT))
+        .service(web::resource("/v1/otp/send").route(web::post().to(otp::send)))
+        .service(web::resource("/v1/otp/resend").route(web::post().to(otp::resend)))
+        .service(web::resource("/v1/otp/verify").route(web::post().to(otp::verify)))
+        .service(web::resource("/v1/otp/{request_id}").route(web::get().to(otp::report)))
+        .service(
+            web::resource(["/auth/send-otp/", "/auth/send-otp"])
+                .route(web::post().to(tutorial::send)),
+        )
+        .service(
+            web::resource(["/auth/verify-otp/", "/auth/verify-otp"])
+                .route(web::post().to(tutorial::verify)),
+        )
+        .service(web::resource("/.well-known/jwks.json").route(web::get().to(discovery::jwks)))
+        .service(web::resource("/problems/{code}").route(web::get().to(discovery::problem_page)))
+        .default_service(web::to(call::not_found));
+}
+
+/// The admin listener's routes.
+pub fn admin_routes(config: &mut ServiceConfig) {
+    config
+        .service(web::resource("/livez").route(web::get().to(health::livez)))
+        .service(web::resource("/readyz").route(web::get().to(health::readyz)))
+        .default_service(web::to(call::not_found));
+}

@@ -1,0 +1,97 @@
+//! Around every request: its id, one log line, and the headers every answer has.
+//!
+//! The log line has the route's template, never the path: paths carry ids, queries carry anything.
+
+use std::rc::Rc;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{Error, HttpMessage, HttpResponse};
+
+use super::State;
+use super::call::TraceId;
+use super::codes::Code;
+use super::problem::Problem;
+use crate::random;
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest inbound `X-Request-Id` that is kept, in characters.
+const LONGEST_ID: usize = 64;
+
+/// Gives a request its id, answers for the framework in our own words, and logs one line.
+pub async fn observe<B: MessageBody + 'static>(
+    state: Data<State>,
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let started = state.clock.monotonic();
+    let trace_id = inbound_id(&request).map_or_else(|| new_id(&state), Ok)?;
+    request
+        .extensions_mut()
+        .insert(TraceId(Rc::clone(&trace_id)));
+    let http_request = request.request().clone();
+
+    let mut response = match next.call(request).await {
+        Ok(response) => response.map_into_boxed_body(),
+        Err(error) => ServiceResponse::from_err(error, http_request),
+    };
+    if response.response().error().is_some() || response.status() == 405 {
+        response = in_our_words(response, &state, &trace_id);
+    }
+
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&trace_id) {
+        headers.insert(REQUEST_ID.clone(), value);
+    }
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    let elapsed = state.clock.monotonic().saturating_sub(started);
+    tracing::info!(
+        trace_id = &*trace_id,
+        method = response.request().method().as_str(),
+        route = response
+            .request()
+            .match_pattern()
+            .as_deref()
+            .unwrap_or("none"),
+        status = response.status().as_u16(),
+        duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+        "request"
+    );
+    Ok(response)
+}
+
+/// An inbound id is kept if it is 1 to 64 of `[A-Za-z0-9._-]`.
+fn inbound_id(request: &ServiceRequest) -> Option<Rc<str>> {
+    let id = request.headers().get(&REQUEST_ID)?.to_str().ok()?;
+    let fits = (1..=LONGEST_ID).contains(&id.len());
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (fits && id.bytes().all(plain)).then(|| Rc::from(id))
+}
+
+fn new_id(state: &State) -> Result<Rc<str>, Error> {
+    let id = random::uuid_v7(state.random.as_ref(), state.clock.now())
+        .map_err(actix_web::error::ErrorInternalServerError)?;
+    Ok(Rc::from(id.simple().to_string()))
+}
+
+/// Replaces an answer that the framework made: its bodies are plain text, or missing.
+fn in_our_words(
+    response: ServiceResponse<BoxBody>,
+    state: &State,
+    trace_id: &str,
+) -> ServiceResponse<BoxBody> {
+    let code = Code::of_status(response.status().as_u16());
+    let allow = response.headers().get(ALLOW).cloned();
+    let mut answer: HttpResponse = Problem::new(code)
+        .render(&state.issuer, trace_id)
+        .into_response();
+    if let Some(allow) = allow {
+        answer.headers_mut().insert(ALLOW, allow);
+    }
+    response.into_response(answer)
+}

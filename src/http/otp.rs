@@ -1,0 +1,232 @@
+//! `/v1/otp/*`: send, resend, report, verify.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::web::{Bytes, Path};
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::body::{Faults, Fields};
+use super::call::Call;
+use super::codes::Code;
+use super::problem::Problem;
+use super::reply::Reply;
+use crate::client::Caller;
+use crate::otp::code::Guess;
+use crate::otp::request::{Purpose, RequestId};
+use crate::otp::send::{Issued, SendCode};
+use crate::phone::PhoneNumber;
+use crate::sign_in::SignedIn;
+
+#[derive(Serialize)]
+struct IssuedBody {
+    request_id: String,
+    phone_number: String,
+    channel: &'static str,
+    code_length: usize,
+    expires_at: String,
+    expires_in: i64,
+    resend_at: String,
+    sends_remaining: i32,
+}
+
+#[derive(Serialize)]
+struct ReportBody {
+    request_id: String,
+    status: &'static str,
+    delivery: &'static str,
+    attempts_remaining: i32,
+    sends_remaining: i32,
+    expires_at: String,
+    resend_at: String,
+}
+
+#[derive(Serialize)]
+struct SignedInBody<'a> {
+    verified: bool,
+    token_type: &'static str,
+    access_token: &'a str,
+    expires_in: i64,
+    subject: Uuid,
+    session_id: Uuid,
+    new_user: bool,
+}
+
+/// `POST /v1/otp/send`
+pub async fn send(call: Call, body: Bytes) -> HttpResponse {
+    call.to_the_end(move |call| async move {
+        let fields = call.fields(&body)?;
+        let caller = call.caller(&fields)?;
+        let by_backend = matches!(caller, Caller::Authenticated(_));
+        let quotas = call.limit(&call.state.send_limit, by_backend)?;
+        let client = call.client_of(&caller)?.id.clone();
+        let reply = call.once(client.as_str(), "send", &body, async {
+            let (phone, purpose) = call.send_fields(&fields)?;
+            let ask = SendCode {
+                phone,
+                client: client.clone(),
+                purpose,
+            };
+            let issued = call.state.otp.send(ask, call.now()).await?;
+            let location = format!("/v1/otp/{}", issued.request_id);
+            Ok(issued_reply(201, issued).at(location))
+        });
+        with_quotas(quotas, reply.await)
+    })
+    .await
+}
+
+/// `POST /v1/otp/resend`
+pub async fn resend(call: Call, body: Bytes) -> HttpResponse {
+    call.to_the_end(move |call| async move {
+        let fields = call.fields(&body)?;
+        let caller = call.caller(&fields)?;
+        let by_backend = matches!(caller, Caller::Authenticated(_));
+        let quotas = call.limit(&call.state.send_limit, by_backend)?;
+        let reply = call.once(caller.name(), "resend", &body, async {
+            let id = request_id(&fields)?;
+            let issued = call.state.otp.resend(id, &caller, call.now()).await?;
+            Ok(issued_reply(200, issued))
+        });
+        with_quotas(quotas, reply.await)
+    })
+    .await
+}
+
+/// `POST /v1/otp/verify`
+pub async fn verify(call: Call, body: Bytes) -> HttpResponse {
+    call.to_the_end(move |call| async move {
+        let fields = call.fields(&body)?;
+        let caller = call.caller(&fields)?;
+        let by_backend = matches!(caller, Caller::Authenticated(_));
+        let quotas = call.limit(&call.state.verify_limit, by_backend)?;
+        let reply = call.once(caller.name(), "verify", &body, async {
+            let (id, guess) = verify_fields(&fields)?;
+            let sign_in = &call.state.sign_in;
+            let signed_in = sign_in.verify(id, &guess, &caller, call.now()).await?;
+            Ok(signed_in_reply(&signed_in))
+        });
+        with_quotas(quotas, reply.await)
+    })
+    .await
+}
+
+/// `GET /v1/otp/{request_id}`
+pub async fn report(call: Call, path: Path<String>) -> HttpResponse {
+    let found = async {
+        let id = parse_id(&path).ok_or_else(|| Problem::field("/request_id", "must be a UUID"))?;
+        let report = call.state.otp.report(id, call.now()).await?;
+        let report = report.ok_or_else(|| Problem::new(Code::OtpRequestExpired))?;
+        Ok::<_, Problem>(ReportBody {
+            request_id: report.request_id.to_string(),
+            status: report.status.name(),
+            delivery: report.delivery.name(),
+            attempts_remaining: report.attempts_remaining,
+            sends_remaining: report.sends_remaining,
+            expires_at: rfc3339(report.expires_at),
+            resend_at: rfc3339(report.resend_at),
+        })
+    };
+    let reply = found.await.map(|body| Reply::json(200, &body));
+    reply
+        .unwrap_or_else(|problem| call.render(problem))
+        .into_response()
+}
+
+impl Call {
+    /// The body as a JSON object.
+    pub fn fields(&self, body: &[u8]) -> Result<Fields, Problem> {
+        Fields::parse(self.header(&CONTENT_TYPE), body)
+    }
+
+    fn send_fields(&self, fields: &Fields) -> Result<(PhoneNumber, Purpose), Problem> {
+        let mut faults = Faults::default();
+        let phone = faults.note("/phone_number", fields.text("phone_number"));
+        let purpose = faults
+            .note("/purpose", fields.optional_text("purpose"))
+            .flatten();
+        let purpose = Purpose::parse(purpose.unwrap_or("login")).ok_or("must be \"login\"");
+        let purpose = faults.note("/purpose", purpose);
+        match (phone, purpose, faults.problem()) {
+            (Some(phone), Some(purpose), None) => {
+                Ok((PhoneNumber::parse(phone, &self.state.phone_rules)?, purpose))
+            }
+            (_, _, faults) => Err(faults.unwrap_or_else(|| Problem::new(Code::InvalidRequest))),
+        }
+    }
+}
+
+fn request_id(fields: &Fields) -> Result<RequestId, Problem> {
+    let text = fields.text("request_id");
+    let text = text.map_err(|error| Problem::field("/request_id", error.detail()))?;
+    parse_id(text).ok_or_else(|| Problem::field("/request_id", "must be a UUID"))
+}
+
+fn verify_fields(fields: &Fields) -> Result<(RequestId, Guess), Problem> {
+    let mut faults = Faults::default();
+    let id = faults.note("/request_id", fields.text("request_id"));
+    let id = id.and_then(|id| faults.note("/request_id", parse_id(id).ok_or("must be a UUID")));
+    let code = faults.note("/code", fields.text("code"));
+    let code = code.and_then(|code| faults.note("/code", Guess::parse(code)));
+    match (id, code) {
+        (Some(id), Some(code)) => Ok((id, code)),
+        _ => Err(faults
+            .problem()
+            .unwrap_or_else(|| Problem::new(Code::InvalidRequest))),
+    }
+}
+
+fn parse_id(text: &str) -> Option<RequestId> {
+    // 36 characters: the hyphenated form, and none of the others that uuid reads.
+    (text.len() == 36)
+        .then(|| Uuid::try_parse(text).ok().map(RequestId))
+        .flatten()
+}
+
+fn issued_reply(status: u16, issued: Issued) -> Reply {
+    let body = IssuedBody {
+        request_id: issued.request_id.to_string(),
+        phone_number: issued.phone.masked(),
+        channel: "sms",
+        code_length: crate::otp::code::CODE_LENGTH,
+        expires_at: rfc3339(issued.expires_at),
+        expires_in: (issued.expires_at - issued.answered_at)
+            .num_seconds()
+            .max(0),
+        resend_at: rfc3339(issued.resend_at),
+        sends_remaining: issued.sends_remaining,
+    };
+    Reply::json(status, &body).quotas(issued.quotas)
+}
+
+/// The answer to a right code.
+pub fn signed_in_reply(signed_in: &SignedIn) -> Reply {
+    let login = &signed_in.login;
+    let body = SignedInBody {
+        verified: true,
+        token_type: "Bearer",
+        access_token: signed_in.token.expose(),
+        expires_in: signed_in.token.expires_in(),
+        subject: login.user_id(),
+        session_id: login.session_id(),
+        new_user: login.is_new_user(),
+    };
+    Reply::json(200, &body)
+}
+
+/// A time as callers see it: RFC 3339, UTC, `Z`.
+pub fn rfc3339(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// Adds what is left of the address's limits to an answer, good or bad.
+fn with_quotas(
+    quotas: Vec<crate::limit::Quota>,
+    outcome: Result<Reply, Problem>,
+) -> Result<Reply, Problem> {
+    match outcome {
+        Ok(reply) => Ok(reply.quotas(quotas)),
+        Err(problem) => Err(problem.quotas(quotas)),
+    }
+}

@@ -1,0 +1,243 @@
+//! Errors as callers see them: RFC 9457 problem details.
+//!
+//! Every error of the inside is mapped here and nowhere else; the bodies of 5xx answers are
+//! constant, their causes go to the log.
+
+use serde_json::{Map, Value, json};
+
+use super::codes::Code;
+use super::reply::Reply;
+use crate::database::StoreError;
+use crate::idempotency::IdempotencyError;
+use crate::limit::{Quota, Refusal};
+use crate::otp::request::RequestId;
+use crate::otp::send::SendError;
+use crate::otp::verify::VerifyError;
+use crate::phone::PhoneError;
+use crate::provider::ProviderError;
+use crate::random::RandomUnavailable;
+use crate::sign_in::SignInError;
+use crate::telemetry::Chain;
+
+use std::time::Duration;
+
+/// Seconds to wait when nothing better is known, such as until a database is back.
+const SOON: Duration = Duration::from_secs(5);
+/// Seconds to wait where a person must act first, such as an empty balance.
+const LATER: Duration = Duration::from_secs(60);
+
+/// One problem, ready to be rendered.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// Which one.
+    pub code: Code,
+    /// What to do about it, for the developer who reads it.
+    pub detail: &'static str,
+    /// Further members of the body.
+    pub members: Map<String, Value>,
+    /// Time to wait, rounded up to whole seconds.
+    pub retry_after: Option<Duration>,
+    /// What is left of the limits that were looked at.
+    pub quotas: Vec<Quota>,
+}
+
+impl Problem {
+    /// A problem with the code's usual detail.
+    pub fn new(code: Code) -> Self {
+        Self {
+            code,
+            detail: code.meaning(),
+            members: Map::new(),
+            retry_after: None,
+            quotas: Vec::new(),
+        }
+    }
+
+    /// A `400 invalid_request` that points at one member of the body.
+    pub fn field(pointer: &'static str, detail: &str) -> Self {
+        Self::fields(&[(pointer, detail)])
+    }
+
+    /// A `400 invalid_request` that points at several members of the body.
+    pub fn fields(errors: &[(&'static str, &str)]) -> Self {
+        let errors: Vec<Value> = errors
+            .iter()
+            .map(|(pointer, detail)| json!({"pointer": pointer, "detail": detail}))
+            .collect();
+        Self::new(Code::InvalidRequest).with("errors", Value::from(errors))
+    }
+
+    /// Replaces the detail.
+    pub fn detail(mut self, detail: &'static str) -> Self {
+        self.detail = detail;
+        self
+    }
+
+    /// Adds a member.
+    pub fn with(mut self, name: &str, value: Value) -> Self {
+        self.members.insert(name.to_owned(), value);
+        self
+    }
+
+    /// Says how long to wait, in the header and, for 429, in the body.
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        if self.code.status() == 429 {
+            return self.with("retry_after", json!(whole_seconds(wait)));
+        }
+        self
+    }
+
+    /// Adds what is left of limits, for the `RateLimit` fields.
+    pub fn quotas(mut self, quotas: Vec<Quota>) -> Self {
+        self.quotas.extend(quotas);
+        self
+    }
+
+    /// A defect of ours; the cause goes to the log only.
+    pub fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error = %Chain(cause), "internal error");
+        Self::new(Code::InternalError)
+    }
+
+    /// Renders the body. `issuer` is where the problem pages are served.
+    pub fn render(self, issuer: &str, trace_id: &str) -> Reply {
+        let mut body = self.members;
+        body.insert(
+            "type".to_owned(),
+            json!(format!("{issuer}/problems/{}", self.code.name())),
+        );
+        body.insert("title".to_owned(), json!(self.code.title()));
+        body.insert("status".to_owned(), json!(self.code.status()));
+        body.insert("detail".to_owned(), json!(self.detail));
+        body.insert("code".to_owned(), json!(self.code.name()));
+        body.insert("request_trace_id".to_owned(), json!(trace_id));
+        let mut reply = Reply::json(self.code.status(), &Value::Object(body));
+        reply.content_type = "application/problem+json".to_owned();
+        reply.retry_after = self.retry_after.map(whole_seconds);
+        reply.www_authenticate = self.code.challenge().map(str::to_owned);
+        reply.quotas = self.quotas;
+        reply
+    }
+}
+
+/// Rounds up to whole seconds, at least one: whoever waits that long has waited long enough.
+pub fn whole_seconds(wait: Duration) -> u64 {
+    let partial = u64::from(wait.subsec_nanos() > 0);
+    (wait.as_secs() + partial).max(1)
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(Code::RateLimited)
+            .with("limit", json!(refusal.limit.name()))
+            .wait(refusal.wait)
+    }
+}
+
+impl From<PhoneError> for Problem {
+    fn from(error: PhoneError) -> Self {
+        match error {
+            PhoneError::Invalid => Self::new(Code::InvalidPhoneNumber),
+            PhoneError::NotAllowed => Self::new(Code::PhoneNumberNotAllowed),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Unavailable(_) => {
+                tracing::error!(error = %Chain(&error), "database out of reach");
+                Self::new(Code::ServiceUnavailable).wait(SOON)
+            }
+            StoreError::Broken(_) | StoreError::Corrupt(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<IdempotencyError> for Problem {
+    fn from(error: IdempotencyError) -> Self {
+        match error {
+            IdempotencyError::Store(error) => error.into(),
+            IdempotencyError::Seal(_) | IdempotencyError::Open(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<RandomUnavailable> for Problem {
+    fn from(error: RandomUnavailable) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<SendError> for Problem {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Limited { refusal, quotas } => Self::from(refusal).quotas(quotas),
+            SendError::TooManyAttempts { wait } => Self::new(Code::TooManyAttempts).wait(wait),
+            SendError::NotLive => Self::new(Code::OtpRequestExpired),
+            SendError::Provider { request_id, error } => provider(&error, request_id),
+            SendError::Store(error) => error.into(),
+            SendError::Seal | SendError::Random(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<SignInError> for Problem {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::Incorrect { attempts_remaining } => Self::new(Code::OtpIncorrect)
+                .with("verified", json!(false))
+                .with("attempts_remaining", json!(attempts_remaining)),
+            SignInError::Verify(VerifyError::NotLive) | SignInError::UnknownClient => {
+                Self::new(Code::OtpRequestExpired)
+            }
+            SignInError::Verify(VerifyError::TooManyAttempts { wait }) => {
+                Self::new(Code::TooManyAttempts).wait(wait)
+            }
+            SignInError::Verify(VerifyError::Store(error)) => error.into(),
+            SignInError::Random(_) | SignInError::Phone | SignInError::Issue(_) => {
+                Self::internal(&error)
+            }
+        }
+    }
+}
+
+/// What a provider's failure means for the caller. The provider's own words stay in the log.
+fn provider(error: &ProviderError, request_id: RequestId) -> Problem {
+    let id = || json!(request_id.to_string());
+    match error {
+        ProviderError::Busy { retry_after } => Problem::new(Code::RateLimited)
+            .with("limit", json!("service"))
+            .wait(*retry_after),
+        ProviderError::NumberCooling { retry_after } => Problem::new(Code::RateLimited)
+            .with("limit", json!("phone"))
+            .wait(*retry_after),
+        ProviderError::Throttled { retry_after } => {
+            Problem::new(Code::ProviderUnavailable).wait(*retry_after)
+        }
+        ProviderError::Unreachable(_) => Problem::new(Code::ProviderUnavailable).wait(SOON),
+        ProviderError::AccountFault { .. } => Problem::new(Code::ProviderUnavailable).wait(LATER),
+        ProviderError::Rejected { .. } => Problem::new(Code::ProviderError),
+        // The SMS may arrive all the same; with its id the caller can still verify the code.
+        ProviderError::Failed { .. } => Problem::new(Code::ProviderError).with("request_id", id()),
+        ProviderError::NoAnswer(_) => Problem::new(Code::ProviderTimeout).with("request_id", id()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_round_up_to_whole_seconds() {
+        for (millis, seconds) in [(0, 1), (1, 1), (999, 1), (1000, 1), (1001, 2), (29_999, 30)] {
+            assert_eq!(
+                whole_seconds(Duration::from_millis(millis)),
+                seconds,
+                "{millis} ms"
+            );
+        }
+    }
+}

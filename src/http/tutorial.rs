@@ -1,0 +1,243 @@
+//! The two calls of StartMessaging's Django tutorial, for front ends written for it: a cookie
+//! instead of a request id, and Django REST framework's error bodies.
+
+use actix_web::HttpResponse;
+use actix_web::cookie::time::Duration as CookieDuration;
+use actix_web::cookie::{Cookie, SameSite};
+use actix_web::http::header::{CONTENT_TYPE, HeaderName, ORIGIN};
+use actix_web::web::Bytes;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::body::{FieldError, Fields, is_json};
+use super::call::Call;
+use super::codes::Code;
+use super::otp::{rfc3339, signed_in_reply};
+use super::problem::Problem;
+use super::reply::Reply;
+use crate::client::Caller;
+use crate::otp::code::Guess;
+use crate::otp::request::{Purpose, RequestId};
+use crate::otp::send::SendCode;
+use crate::phone::PhoneNumber;
+use crate::secrets::Purpose as Seal;
+
+const COOKIE: &str = "otp_request";
+static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// `POST /auth/send-otp/`
+pub async fn send(call: Call, body: Bytes) -> HttpResponse {
+    let inner = call.clone();
+    let cookie = std::rc::Rc::new(std::cell::RefCell::new(None));
+    let made = std::rc::Rc::clone(&cookie);
+    let mut response = inner
+        .to_the_end(move |call| async move {
+            Ok(match send_code(&call, &body).await {
+                Ok((reply, cookie)) => {
+                    *made.borrow_mut() = Some(cookie);
+                    reply
+                }
+                Err(reply) => reply,
+            })
+        })
+        .await;
+    if let Some(cookie) = cookie.take() {
+        set(&mut response, &cookie);
+    }
+    response
+}
+
+/// `POST /auth/verify-otp/`
+pub async fn verify(call: Call, body: Bytes) -> HttpResponse {
+    let secure = is_secure(&call);
+    let mut response = call
+        .to_the_end(|call| async move { Ok(verify_code(&call, &body).await.unwrap_or_else(|r| r)) })
+        .await;
+    if response.status().is_success() {
+        let mut spent = cookie(String::new(), secure, CookieDuration::ZERO);
+        spent.make_removal();
+        set(&mut response, &spent);
+    }
+    response
+}
+
+async fn send_code(call: &Call, body: &[u8]) -> Result<(Reply, Cookie<'static>), Reply> {
+    let fields = fields(call, body)?;
+    let caller = call.caller(&fields).map_err(drf)?;
+    let quotas = call.limit(&call.state.send_limit, false).map_err(drf)?;
+    let client = call.client_of(&caller).map_err(drf)?.id.clone();
+    let typed = pattern(&fields, "phone_number", is_indian_e164)?;
+    let phone = PhoneNumber::parse(typed, &call.state.phone_rules)
+        .map_err(|_| field("phone_number", "Enter a valid mobile number."))?;
+
+    let ask = SendCode {
+        phone,
+        client,
+        purpose: Purpose::Login,
+    };
+    let issued = call
+        .state
+        .otp
+        .send(ask, call.now())
+        .await
+        .map_err(|e| drf(Problem::from(e)))?;
+
+    let sealed = call
+        .state
+        .keyring
+        .seal(
+            Seal::Cookie,
+            b"",
+            issued.request_id.0.as_bytes(),
+            call.state.random.as_ref(),
+        )
+        .map_err(|error| drf(Problem::internal(&error)))?;
+    let life = (issued.expires_at - issued.answered_at).num_seconds();
+    let cookie = cookie(
+        URL_SAFE_NO_PAD.encode(sealed),
+        is_secure(call),
+        CookieDuration::seconds(life),
+    );
+    let reply = Reply::json(200, &json!({"expires_at": rfc3339(issued.expires_at)}));
+    Ok((reply.quotas(issued.quotas).quotas(quotas), cookie))
+}
+
+async fn verify_code(call: &Call, body: &[u8]) -> Result<Reply, Reply> {
+    let fields = fields(call, body)?;
+    let quotas = call.limit(&call.state.verify_limit, false).map_err(drf)?;
+    let code = pattern(&fields, "code", |code| Guess::parse_tutorial(code).is_ok())?;
+    let guess = Guess::parse_tutorial(code).map_err(|_| field("code", PATTERN))?;
+    let id = cookie_request(call).ok_or_else(session_expired)?;
+    let caller = Caller::Unnamed(std::sync::Arc::clone(&call.state.clients));
+
+    let outcome = call
+        .state
+        .sign_in
+        .verify(id, &guess, &caller, call.now())
+        .await;
+    match outcome {
+        Ok(signed_in) => Ok(signed_in_reply(&signed_in).quotas(quotas)),
+        Err(error) => Err(drf(Problem::from(error).quotas(quotas))),
+    }
+}
+
+const PATTERN: &str = "This value does not match the required pattern.";
+
+/// The body, after the checks that any POST with a cookie needs.
+fn fields(call: &Call, body: &[u8]) -> Result<Fields, Reply> {
+    if !same_site(call) {
+        return Err(drf(Problem::new(Code::OriginNotAllowed)));
+    }
+    let content_type = call.header(&CONTENT_TYPE);
+    if !content_type.is_some_and(is_json) {
+        return Err(detail(415, "Unsupported media type in request."));
+    }
+    Fields::parse(content_type, body).map_err(|_| detail(400, "JSON parse error"))
+}
+
+/// Whether the page that posts may: `Origin` where the browser sends it, else `Sec-Fetch-Site`.
+fn same_site(call: &Call) -> bool {
+    let own = url::Url::parse(&call.state.issuer).map(|url| url.origin().ascii_serialization());
+    match call.header(&ORIGIN) {
+        Some(origin) => {
+            own.is_ok_and(|own| own == origin) || call.state.clients.allow_origin(origin)
+        }
+        None => call.header(&SEC_FETCH_SITE) != Some("cross-site"),
+    }
+}
+
+/// A string member, or Django REST framework's words for what is wrong with it.
+fn pattern<'a>(
+    fields: &'a Fields,
+    name: &'static str,
+    fits: impl Fn(&str) -> bool,
+) -> Result<&'a str, Reply> {
+    match (fields.get(name), fields.text(name)) {
+        (_, Ok("")) => Err(field(name, "This field may not be blank.")),
+        (_, Ok(text)) if fits(text) => Ok(text),
+        (_, Ok(_)) => Err(field(name, PATTERN)),
+        (Some(Value::Null), Err(FieldError::Missing)) => {
+            Err(field(name, "This field may not be null."))
+        }
+        (_, Err(FieldError::Missing)) => Err(field(name, "This field is required.")),
+        (_, Err(FieldError::NotText)) => Err(field(name, "Not a valid string.")),
+    }
+}
+
+/// `^\+91\d{10}$`
+fn is_indian_e164(text: &str) -> bool {
+    let digits = text.strip_prefix("+91");
+    digits.is_some_and(|rest| rest.len() == 10 && rest.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// A problem in the tutorial's words.
+fn drf(problem: Problem) -> Reply {
+    let status = problem.code.status();
+    let title = problem.code.title();
+    let mut reply = match problem.code {
+        Code::OtpIncorrect => Reply::json(401, &json!({"verified": false})),
+        Code::OtpRequestExpired => session_expired(),
+        Code::PhoneNumberNotAllowed | Code::InvalidPhoneNumber => {
+            field("phone_number", "Enter a valid mobile number.")
+        }
+        Code::ProviderError
+        | Code::ProviderUnavailable
+        | Code::ProviderTimeout
+        | Code::ServiceUnavailable
+        | Code::InternalError => Reply::json(status, &json!({"error": title})),
+        Code::InvalidRequest
+        | Code::TooManyAttempts
+        | Code::RateLimited
+        | Code::IdempotencyInProgress
+        | Code::IdempotencyConflict
+        | Code::InvalidClient
+        | Code::OriginNotAllowed
+        | Code::NotFound
+        | Code::MethodNotAllowed
+        | Code::PayloadTooLarge
+        | Code::UnsupportedMediaType => detail(status, title),
+    };
+    reply.retry_after = problem.retry_after.map(super::problem::whole_seconds);
+    reply.quotas(problem.quotas)
+}
+
+fn field(name: &str, message: &str) -> Reply {
+    Reply::json(400, &json!({name: [message]}))
+}
+
+fn detail(status: u16, message: &str) -> Reply {
+    Reply::json(status, &json!({"detail": message}))
+}
+
+fn session_expired() -> Reply {
+    Reply::json(400, &json!({"error": "session expired"}))
+}
+
+fn cookie(value: String, secure: bool, life: CookieDuration) -> Cookie<'static> {
+    Cookie::build(COOKIE, value)
+        .path("/auth")
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .secure(secure)
+        .max_age(life)
+        .finish()
+}
+
+fn is_secure(call: &Call) -> bool {
+    call.state.issuer.starts_with("https:")
+}
+
+fn set(response: &mut HttpResponse, cookie: &Cookie<'_>) {
+    if let Err(error) = response.add_cookie(cookie) {
+        tracing::error!(%error, "cookie not set");
+    }
+}
+
+fn cookie_request(call: &Call) -> Option<RequestId> {
+    let cookie = call.request().cookie(COOKIE)?;
+    let sealed = URL_SAFE_NO_PAD.decode(cookie.value()).ok()?;
+    let opened = call.state.keyring.open(Seal::Cookie, b"", &sealed).ok()?;
+    Uuid::from_slice(&opened).ok().map(RequestId)
+}

@@ -1,0 +1,78 @@
+//! Sending the same digits again.
+
+use chrono::{DateTime, Utc};
+
+use super::Otp;
+use super::request::RequestId;
+use super::send::{Issued, Outgoing, SendError, new_send_id, resend_refused};
+use super::store::Sent;
+use crate::client::Caller;
+use crate::phone::PhoneNumber;
+use crate::secrets::Purpose as Seal;
+
+impl Otp {
+    /// Texts a live request's code once more. Its life is not extended; the SMS counts in the
+    /// phone's limits like any other.
+    pub async fn resend(
+        &self,
+        id: RequestId,
+        caller: &Caller,
+        now: DateTime<Utc>,
+    ) -> Result<Issued, SendError> {
+        let known = self.store.find(id).await?.ok_or(SendError::NotLive)?;
+        if !caller.may_act_for(&known.client) {
+            return Err(SendError::NotLive);
+        }
+        let send_id = new_send_id(self, now)?;
+        let row = self
+            .store
+            .begin_resend(id, send_id, &self.policy, now)
+            .await?;
+        let (admitted, stored) = row.ok_or(SendError::NotLive)?;
+        if !admitted {
+            return Err(resend_refused(&self.policy, &stored.standing, now));
+        }
+
+        let phone = self.open_phone(&stored)?;
+        let code = self.code_of_stored(&stored);
+        let standing = &stored.standing;
+        let sent = Sent {
+            request: id,
+            send_id,
+            phone: stored.phone,
+            at: now,
+        };
+        let expires_at = standing.expires_at;
+        self.deliver(Outgoing {
+            sent,
+            phone: phone.clone(),
+            code,
+            expires_at,
+        })
+        .await?;
+        Ok(Issued {
+            request_id: id,
+            phone,
+            expires_at,
+            resend_at: self.policy.sends.next_send_at(&standing.history, now),
+            sends_remaining: standing.sends_remaining(&self.policy, now),
+            quotas: self.policy.sends.quotas(&standing.history, now),
+            answered_at: self.clock.now(),
+        })
+    }
+
+    /// The number a stored request was for.
+    pub(crate) fn open_phone(
+        &self,
+        stored: &super::store::StoredRequest,
+    ) -> Result<PhoneNumber, SendError> {
+        let binding = stored.phone.as_bytes();
+        let opened = self
+            .keyring
+            .open(Seal::Phone, binding, &stored.phone_sealed)
+            .map_err(|crate::secrets::OpenError| SendError::Seal)?;
+        let text =
+            std::str::from_utf8(&opened).map_err(|_: std::str::Utf8Error| SendError::Seal)?;
+        PhoneNumber::from_stored_e164(text).map_err(|_| SendError::Seal)
+    }
+}

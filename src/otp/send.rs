@@ -1,0 +1,294 @@
+//! Sending a code: store first, then text.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::code::{Binding, OtpCode};
+use super::request::{Delivery, Purpose, RequestId, Standing, Status};
+use super::store::{Admission, NewRequest, Sent, StoredRequest};
+use super::{Otp, Policy};
+use crate::client::ClientId;
+use crate::database::StoreError;
+use crate::limit::per_phone::SendHistory;
+use crate::limit::{Limit, Quota, Refusal};
+use crate::phone::PhoneNumber;
+use crate::provider::{Message, ProviderError};
+use crate::random::{self, RandomUnavailable};
+use crate::secrets::{PhoneIndex, Purpose as Seal, SealError};
+use crate::telemetry::Chain;
+
+/// A phone asks for a code.
+#[derive(Clone, Debug)]
+pub struct SendCode {
+    /// Where to.
+    pub phone: PhoneNumber,
+    /// Who asks for it.
+    pub client: ClientId,
+    /// What it is for.
+    pub purpose: Purpose,
+}
+
+/// A code is on its way.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    /// The handle to verify or resend it by.
+    pub request_id: RequestId,
+    /// Where it went.
+    pub phone: PhoneNumber,
+    /// End of its life.
+    pub expires_at: DateTime<Utc>,
+    /// When the next send to this phone passes.
+    pub resend_at: DateTime<Utc>,
+    /// SMS that may still be sent for this request.
+    pub sends_remaining: i32,
+    /// What is left of the phone's send limits.
+    pub quotas: Vec<Quota>,
+    /// When the answer was made: later than the call by what the provider took.
+    pub answered_at: DateTime<Utc>,
+}
+
+/// Why no code was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// A send limit is spent.
+    #[error("a send limit is spent")]
+    Limited {
+        /// Which one, and for how long.
+        refusal: Refusal,
+        /// What is left of the phone's send limits.
+        quotas: Vec<Quota>,
+    },
+    /// Too many wrong codes: the request's or the phone's failure limit is spent.
+    #[error("too many wrong codes")]
+    TooManyAttempts {
+        /// Time until a new code can be asked for.
+        wait: Duration,
+    },
+    /// There is no such live request for this caller.
+    #[error("no live request")]
+    NotLive,
+    /// The provider did not take the SMS, or did not say so.
+    #[error("the provider did not confirm the SMS")]
+    Provider {
+        /// The request; it stays verifiable unless the SMS surely never left.
+        request_id: RequestId,
+        /// What went wrong.
+        #[source]
+        error: ProviderError,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The phone number could not be sealed or opened.
+    #[error("the phone number cannot be sealed or opened")]
+    Seal,
+    /// No randomness.
+    #[error(transparent)]
+    Random(#[from] RandomUnavailable),
+}
+
+impl From<SealError> for SendError {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Random(error) => Self::Random(error),
+            SealError::Cipher => Self::Seal,
+        }
+    }
+}
+
+/// An admitted SMS with all that is needed to send it.
+pub(super) struct Outgoing {
+    pub(super) sent: Sent,
+    pub(super) phone: PhoneNumber,
+    pub(super) code: OtpCode,
+    pub(super) expires_at: DateTime<Utc>,
+}
+
+impl Otp {
+    /// Sends a new code, superseding the phone's older one.
+    pub async fn send(&self, ask: SendCode, now: DateTime<Utc>) -> Result<Issued, SendError> {
+        let random = self.random.as_ref();
+        let id = RequestId(random::uuid_v7(random, now)?);
+        let nonce: [u8; 16] = random::bytes(random)?;
+        let index = self.keyring.phone_index(&ask.phone);
+        let e164 = ask.phone.as_e164().as_bytes();
+        let sealed = self
+            .keyring
+            .seal(Seal::Phone, index.as_bytes(), e164, random)?;
+        let new = NewRequest {
+            id,
+            phone: index,
+            phone_sealed: &sealed,
+            client: ask.client.as_str(),
+            purpose: ask.purpose,
+            code_nonce: &nonce,
+            now,
+        };
+
+        let admission = self.store.begin(new, &self.policy).await?;
+        if !admission.admitted {
+            return Err(refused(&self.policy, &admission, now));
+        }
+
+        let code = self.code_of(index, id, &nonce, ask.client.as_str(), ask.purpose);
+        let sent = Sent {
+            request: id,
+            send_id: id.0,
+            phone: index,
+            at: now,
+        };
+        let expires_at = now + self.policy.ttl;
+        let phone = ask.phone.clone();
+        self.deliver(Outgoing {
+            sent,
+            phone,
+            code,
+            expires_at,
+        })
+        .await?;
+        Ok(Issued {
+            request_id: id,
+            phone: ask.phone,
+            expires_at,
+            resend_at: self.policy.sends.next_send_at(&admission.history, now),
+            sends_remaining: self.policy.max_sends - 1,
+            quotas: self.policy.sends.quotas(&admission.history, now),
+            answered_at: self.clock.now(),
+        })
+    }
+
+    /// The code of a request; the configured one for a test number.
+    pub(super) fn code_of(
+        &self,
+        phone: PhoneIndex,
+        request: RequestId,
+        nonce: &[u8],
+        client: &str,
+        purpose: Purpose,
+    ) -> OtpCode {
+        self.test_numbers.get(&phone).cloned().unwrap_or_else(|| {
+            let binding = Binding {
+                nonce,
+                request: request.0,
+                client,
+                purpose: purpose.name(),
+            };
+            OtpCode::derive(&self.keyring, binding)
+        })
+    }
+
+    /// [`Self::code_of`] a stored request.
+    pub(crate) fn code_of_stored(&self, stored: &StoredRequest) -> OtpCode {
+        let nonce = &stored.code_nonce;
+        self.code_of(
+            stored.phone,
+            stored.id,
+            nonce,
+            &stored.client,
+            stored.purpose,
+        )
+    }
+
+    /// Has the provider text an admitted code and records the outcome.
+    ///
+    /// Once begun it must run to its end, or a sent SMS stays unrecorded; `http/call.rs` runs
+    /// every POST in a task that outlives a caller who hangs up.
+    pub(super) async fn deliver(&self, out: Outgoing) -> Result<(), SendError> {
+        let request_id = out.sent.request;
+        if self.test_numbers.contains_key(&out.sent.phone) {
+            return Ok(self
+                .store
+                .record_delivery(request_id, Delivery::Sent, None)
+                .await?);
+        }
+        let valid_for = out.expires_at - out.sent.at;
+        let message = Message {
+            phone: &out.phone,
+            code: &out.code,
+            valid_for,
+        };
+        let (outcome, recorded) = match self.provider.send(message).await {
+            Ok(accepted) => {
+                let id = accepted.message_id.as_deref();
+                (
+                    Ok(()),
+                    self.store
+                        .record_delivery(request_id, Delivery::Sent, id)
+                        .await,
+                )
+            }
+            Err(error) if error.surely_not_sent() => {
+                (Err(error), self.store.refund(out.sent).await)
+            }
+            Err(error) => {
+                let unknown = Delivery::Unknown;
+                (
+                    Err(error),
+                    self.store.record_delivery(request_id, unknown, None).await,
+                )
+            }
+        };
+        if let Err(error) = recorded {
+            // The code is stored and the SMS may be out: the caller's answer does not change.
+            tracing::error!(request.id = %request_id, error = %Chain(&error), "outcome of a send not recorded");
+        }
+        outcome.map_err(|error| {
+            tracing::warn!(request.id = %request_id, error = %Chain(&error), "provider did not confirm a send");
+            SendError::Provider { request_id, error }
+        })
+    }
+}
+
+/// Why a send was not admitted.
+fn refused(policy: &Policy, admission: &Admission, now: DateTime<Utc>) -> SendError {
+    if let Some(until) = admission.locked_until.filter(|until| *until > now) {
+        let next = policy
+            .sends
+            .next_send_at(&admission.history, now)
+            .max(until);
+        return SendError::TooManyAttempts {
+            wait: wait_until(next, now),
+        };
+    }
+    limited(policy, &admission.history, now)
+}
+
+/// Why a live request was not sent again.
+pub(super) fn resend_refused(
+    policy: &Policy,
+    standing: &Standing,
+    now: DateTime<Utc>,
+) -> SendError {
+    match standing.status(policy, now) {
+        Status::Verified | Status::Expired | Status::Failed => SendError::NotLive,
+        Status::Locked => SendError::TooManyAttempts {
+            wait: wait_until(standing.next_send_at(policy, now), now),
+        },
+        Status::Pending => limited(policy, &standing.history, now),
+    }
+}
+
+fn limited(policy: &Policy, history: &SendHistory, now: DateTime<Utc>) -> SendError {
+    // No refusal in the windows: the request itself has no sends left, and waiting does not help
+    // it. A new request would pass at once.
+    let spent = Refusal {
+        limit: Limit::Phone,
+        wait: Duration::ZERO,
+    };
+    SendError::Limited {
+        refusal: policy.sends.refusal(history, now).unwrap_or(spent),
+        quotas: policy.sends.quotas(history, now),
+    }
+}
+
+/// Time from `now` to `until`, zero if past.
+pub(crate) fn wait_until(until: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
+    (until - now).to_std().unwrap_or(Duration::ZERO)
+}
+
+/// An id for one more SMS of a request.
+pub(super) fn new_send_id(otp: &Otp, now: DateTime<Utc>) -> Result<Uuid, RandomUnavailable> {
+    random::uuid_v7(otp.random.as_ref(), now)
+}

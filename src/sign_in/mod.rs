@@ -1,0 +1,168 @@
+//! The one place where a code meets a token: a right code becomes a user, a session and a JWT.
+
+mod store;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::client::{Caller, Client, Clients};
+use crate::database::StoreError;
+use crate::otp::Otp;
+use crate::otp::code::Guess;
+use crate::otp::request::RequestId;
+use crate::otp::verify::{Attempt, VerifyError};
+use crate::phone::PhoneNumber;
+use crate::random::{self, Random, RandomUnavailable};
+use crate::token::issuer::{AccessToken, IssueError, Issuer};
+use store::{NewIds, Outcome};
+
+/// A phone was proved. Only [`SignIn::verify`] can make one, so no token can be issued without a
+/// right code.
+#[derive(Debug)]
+pub struct Login {
+    user_id: Uuid,
+    session_id: Uuid,
+    new_user: bool,
+    at: DateTime<Utc>,
+    phone: Option<PhoneNumber>,
+}
+
+impl Login {
+    /// The user: the token's `sub`.
+    pub fn user_id(&self) -> Uuid {
+        self.user_id
+    }
+
+    /// The session: the token's `sid`.
+    pub fn session_id(&self) -> Uuid {
+        self.session_id
+    }
+
+    /// Whether this phone had no user before.
+    pub fn is_new_user(&self) -> bool {
+        self.new_user
+    }
+
+    /// When the code was checked: the token's `auth_time`.
+    pub fn at(&self) -> DateTime<Utc> {
+        self.at
+    }
+
+    /// The number, only where the client's scopes have `phone`.
+    pub fn phone(&self) -> Option<&PhoneNumber> {
+        self.phone.as_ref()
+    }
+}
+
+/// What a right code is worth.
+#[derive(Debug)]
+pub struct SignedIn {
+    /// Who signed in.
+    pub login: Login,
+    /// The token that says so.
+    pub token: AccessToken,
+}
+
+/// Why a code signed nobody in.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// The code was not compared.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// The code was wrong; the try is counted.
+    #[error("wrong code")]
+    Incorrect {
+        /// Codes that may still be tried.
+        attempts_remaining: i32,
+    },
+    /// The request's client is no longer registered.
+    #[error("the request's client is not registered")]
+    UnknownClient,
+    /// No randomness.
+    #[error(transparent)]
+    Random(#[from] RandomUnavailable),
+    /// The phone number could not be opened.
+    #[error("the phone number cannot be opened")]
+    Phone,
+    /// The token could not be signed.
+    #[error(transparent)]
+    Issue(#[from] IssueError),
+}
+
+/// Signs people in.
+pub struct SignIn {
+    pub(crate) pool: PgPool,
+    pub(crate) otp: Arc<Otp>,
+    pub(crate) issuer: Issuer,
+    pub(crate) clients: Arc<Clients>,
+    pub(crate) random: Arc<dyn Random>,
+}
+
+impl SignIn {
+    /// Checks a code, counts the try, and for a right one signs the user in.
+    ///
+    /// The code's use, the user and the session are one statement: a crash leaves either all of
+    /// them or none, and of any number of parallel calls one wins.
+    pub async fn verify(
+        &self,
+        id: RequestId,
+        guess: &Guess,
+        caller: &Caller,
+        now: DateTime<Utc>,
+    ) -> Result<SignedIn, SignInError> {
+        let attempt = self.otp.attempt(id, guess, caller, now).await?;
+        let client = self
+            .clients
+            .get(&attempt.request.client)
+            .ok_or(SignInError::UnknownClient)?;
+        let ids = NewIds {
+            user: random::uuid_v4(self.random.as_ref())?,
+            session: random::uuid_v7(self.random.as_ref(), now)?,
+        };
+        match store::settle(&self.pool, &attempt, ids, &self.otp.policy, now).await? {
+            Outcome::Right { user_id } => self.signed_in(&attempt, client, ids, user_id, now),
+            Outcome::Wrong { attempts, locked } => {
+                let left = self.otp.policy.max_attempts - attempts;
+                let attempts_remaining = if locked { 0 } else { left.max(0) };
+                Err(SignInError::Incorrect { attempts_remaining })
+            }
+            // Somebody else ended the request since it was read; say what it is now.
+            Outcome::Refused => match self.otp.live(id, caller, now).await {
+                Ok(_) => Err(VerifyError::NotLive.into()),
+                Err(error) => Err(error.into()),
+            },
+        }
+    }
+
+    fn signed_in(
+        &self,
+        attempt: &Attempt,
+        client: &Client,
+        ids: NewIds,
+        user_id: Uuid,
+        now: DateTime<Utc>,
+    ) -> Result<SignedIn, SignInError> {
+        let wants_phone = client.scopes.iter().any(|scope| scope == "phone");
+        let phone = wants_phone
+            .then(|| self.otp.open_phone(&attempt.request))
+            .transpose();
+        let login = Login {
+            user_id,
+            session_id: ids.session,
+            new_user: user_id == ids.user,
+            at: now,
+            phone: phone.map_err(|_: crate::otp::send::SendError| SignInError::Phone)?,
+        };
+        let token = self.issuer.issue(&login, client, self.random.as_ref())?;
+        Ok(SignedIn { login, token })
+    }
+}
+
+impl From<StoreError> for SignInError {
+    fn from(error: StoreError) -> Self {
+        Self::Verify(VerifyError::Store(error))
+    }
+}
