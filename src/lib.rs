@@ -10,6 +10,7 @@ pub mod otp;
 pub mod phone;
 pub mod provider;
 pub mod random;
+pub mod sandbox;
 pub mod secrets;
 pub mod sign_in;
 pub mod telemetry;

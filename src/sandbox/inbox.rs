@@ -1,0 +1,142 @@
+//! The sandbox's own routes: the inbox page, what it shows, and the fault switches.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
+use actix_web::web::{Data, Payload, Query};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use super::Mode;
+use super::body;
+use super::faults::{Fault, FaultKind};
+use super::state::{Requests, State};
+
+const PAGE: &str = include_str!("inbox.html");
+
+/// The page's `Content-Security-Policy`: only the two inline blocks that are compiled in may run,
+/// by their hashes, and the page may talk to nobody but the sandbox.
+pub(super) struct PagePolicy(String);
+
+impl PagePolicy {
+    /// Works the policy out from the page.
+    pub(super) fn new() -> Self {
+        let script = source_hash("<script>", "</script>");
+        let style = source_hash("<style>", "</style>");
+        Self(format!(
+            "default-src 'none'; script-src '{script}'; style-src '{style}'; \
+             connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
+             frame-ancestors 'none'"
+        ))
+    }
+}
+
+fn source_hash(open: &str, close: &str) -> String {
+    let inline = PAGE
+        .split_once(open)
+        .and_then(|(_, rest)| rest.split_once(close))
+        .map_or("", |(inline, _)| inline);
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, inline.as_bytes());
+    format!("sha256-{}", STANDARD.encode(digest))
+}
+
+/// `GET /`
+pub(super) async fn page(policy: Data<PagePolicy>) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header((CONTENT_SECURITY_POLICY, policy.0.clone()))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header(("X-Content-Type-Options", "nosniff"))
+        .insert_header(("Referrer-Policy", "no-referrer"))
+        .body(PAGE)
+}
+
+/// Which messages.
+#[derive(Deserialize)]
+pub(super) struct MessageFilter {
+    phone: Option<String>,
+}
+
+/// `GET /sandbox/messages?phone=`
+pub(super) async fn messages(filter: Query<MessageFilter>, state: Data<State>) -> HttpResponse {
+    let messages = state.lock().messages.newest_first(filter.phone.as_deref());
+    fresh(&messages)
+}
+
+/// `DELETE /sandbox/messages`
+pub(super) async fn clear_messages(state: Data<State>) -> HttpResponse {
+    state.clear_messages();
+    HttpResponse::NoContent().finish()
+}
+
+/// `GET /sandbox/faults`
+pub(super) async fn faults(state: Data<State>) -> HttpResponse {
+    let faults = state.lock().faults.list();
+    fresh(&faults)
+}
+
+#[derive(Serialize)]
+struct Complaint {
+    error: String,
+}
+
+/// `PUT /sandbox/faults`
+pub(super) async fn arm(payload: Payload, state: Data<State>) -> HttpResponse {
+    let body = body::read_bytes(payload).await.unwrap_or_default();
+    match Fault::parse(&body) {
+        Ok(fault) => {
+            state.change_faults(|faults| faults.arm(fault));
+            faults(state).await
+        }
+        Err(error) => {
+            let complaint = Complaint {
+                error: error.to_string(),
+            };
+            HttpResponse::build(StatusCode::BAD_REQUEST).json(complaint)
+        }
+    }
+}
+
+/// Which faults.
+#[derive(Deserialize)]
+pub(super) struct FaultFilter {
+    kind: Option<FaultKind>,
+}
+
+/// `DELETE /sandbox/faults?kind=`
+pub(super) async fn disarm(filter: Query<FaultFilter>, state: Data<State>) -> HttpResponse {
+    state.change_faults(|faults| faults.disarm(filter.kind));
+    HttpResponse::NoContent().finish()
+}
+
+#[derive(Serialize)]
+struct Info {
+    mode: Mode,
+    balance_inr: String,
+    messages: usize,
+    requests: Requests,
+}
+
+/// `GET /sandbox/info`
+pub(super) async fn info(state: Data<State>) -> HttpResponse {
+    let (balance, messages) = {
+        let inner = state.lock();
+        (inner.balance_paise, inner.messages.len())
+    };
+    let sign = if balance < 0 { "-" } else { "" };
+    let paise = balance.unsigned_abs();
+    let balance_inr = format!("{sign}{}.{:02}", paise / 100, paise % 100);
+    fresh(&Info {
+        mode: state.mode,
+        balance_inr,
+        messages,
+        requests: state.requests(),
+    })
+}
+
+fn fresh(value: &impl Serialize) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(value)
+}

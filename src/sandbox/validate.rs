@@ -1,0 +1,408 @@
+//! The rules a body must keep, and the sentences of those it breaks, in the real server's order.
+//!
+//! The real server strips unknown members instead of refusing them, and turns numbers, booleans
+//! and objects into strings before it looks at them; arrays stay arrays and fail.
+
+use serde_json::Value;
+use uuid::{Uuid, Variant};
+
+use super::body::Members;
+
+const PHONE_RULE: &str = "Phone number must be in E.164 format";
+/// The longest idempotency key, in characters.
+const MAX_KEY_CHARS: usize = 255;
+
+/// A send as the real server takes it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct ServiceSend {
+    /// `+` and 7 to 15 digits, the first not zero.
+    pub(super) phone_number: String,
+    /// 4 to 6 digits, made by the caller.
+    pub(super) otp: String,
+    /// Names the sender in the text.
+    pub(super) app_name: Option<String>,
+    /// Minutes, only shown in the text.
+    pub(super) expiry: Option<String>,
+}
+
+/// A send as the tutorials (dialect A) write it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct VendorSend {
+    /// `+` and 7 to 15 digits, the first not zero.
+    pub(super) phone_number: String,
+    /// Makes a repeated send give the first one's answer.
+    pub(super) idempotency_key: Option<String>,
+}
+
+/// A check of a code as the tutorials (dialect A) write it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct VendorVerify {
+    /// `data.requestId` of the send.
+    pub(super) request_id: String,
+    /// What the user typed.
+    pub(super) otp_code: String,
+}
+
+/// # Errors
+/// The sentences of all broken rules.
+pub(super) fn service_send(body: &Members) -> Result<ServiceSend, Vec<String>> {
+    let mut broken = Vec::new();
+    let phone_number = phone_number(body, &mut broken);
+    if !is_absent_or_uuid(body.get("templateId")) {
+        broken.push("templateId must be a UUID".to_owned());
+    }
+    let empty = Members::new();
+    let variables = variables(body.get("variables"), &mut broken).unwrap_or(&empty);
+    let checked = body.get("variables").is_some_and(Value::is_object);
+    let otp = if checked {
+        otp(variables, &mut broken)
+    } else {
+        String::new()
+    };
+    let app_name = optional_text(variables, "appName", "variables.", &mut broken);
+    let expiry = optional_text(variables, "expiry", "variables.", &mut broken);
+    finish(
+        broken,
+        ServiceSend {
+            phone_number,
+            otp,
+            app_name,
+            expiry,
+        },
+    )
+}
+
+/// # Errors
+/// The sentences of all broken rules.
+pub(super) fn vendor_send(body: &Members) -> Result<VendorSend, Vec<String>> {
+    let mut broken = Vec::new();
+    let phone_number = phone_number(body, &mut broken);
+    let idempotency_key = optional_text(body, "idempotencyKey", "", &mut broken);
+    if idempotency_key
+        .as_ref()
+        .is_some_and(|key| key.chars().count() > MAX_KEY_CHARS)
+    {
+        broken.push(format!(
+            "idempotencyKey must be shorter than or equal to {MAX_KEY_CHARS} characters"
+        ));
+    }
+    finish(
+        broken,
+        VendorSend {
+            phone_number,
+            idempotency_key,
+        },
+    )
+}
+
+/// # Errors
+/// The sentences of all broken rules.
+pub(super) fn vendor_verify(body: &Members) -> Result<VendorVerify, Vec<String>> {
+    let mut broken = Vec::new();
+    let mut required = |name: &str| match coerce(body.get(name)) {
+        Coerced::Text(text) => text,
+        Coerced::Absent | Coerced::NoText => {
+            broken.push(format!("{name} must be a string"));
+            String::new()
+        }
+    };
+    let (request_id, otp_code) = (required("requestId"), required("otpCode"));
+    finish(
+        broken,
+        VendorVerify {
+            request_id,
+            otp_code,
+        },
+    )
+}
+
+/// What a send says of itself, whether or not the server it went to knows such a member: tests
+/// count repeated sends by it.
+pub(super) fn idempotency_key(body: &Members) -> Option<String> {
+    let key = body.get("idempotencyKey")?.as_str()?;
+    Some(key.chars().take(MAX_KEY_CHARS).collect())
+}
+
+fn finish<T>(broken: Vec<String>, value: T) -> Result<T, Vec<String>> {
+    if broken.is_empty() {
+        Ok(value)
+    } else {
+        Err(broken)
+    }
+}
+
+fn phone_number(body: &Members, broken: &mut Vec<String>) -> String {
+    let value = coerce(body.get("phoneNumber"));
+    if let Coerced::Text(text) = &value
+        && is_e164(text)
+    {
+        return text.clone();
+    }
+    broken.push(PHONE_RULE.to_owned());
+    if !matches!(value, Coerced::Text(_)) {
+        broken.push("phoneNumber must be a string".to_owned());
+    }
+    String::new()
+}
+
+fn variables<'a>(value: Option<&'a Value>, broken: &mut Vec<String>) -> Option<&'a Members> {
+    if let Some(Value::Object(members)) = value {
+        return Some(members);
+    }
+    broken.push("variables must be a non-empty object".to_owned());
+    broken.push("variables must be an object".to_owned());
+    if value.is_some_and(|value| !value.is_array()) {
+        broken.push("nested property variables must be either object or array".to_owned());
+    }
+    None
+}
+
+fn otp(variables: &Members, broken: &mut Vec<String>) -> String {
+    let value = coerce(variables.get("otp"));
+    if let Coerced::Text(text) = &value
+        && (4..=6).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        return text.clone();
+    }
+    broken.push("variables.OTP must be a 4-6 digit numeric string".to_owned());
+    if !matches!(value, Coerced::Text(_)) {
+        broken.push("variables.otp must be a string".to_owned());
+    }
+    String::new()
+}
+
+fn optional_text(
+    body: &Members,
+    name: &str,
+    prefix: &str,
+    broken: &mut Vec<String>,
+) -> Option<String> {
+    match coerce(body.get(name)) {
+        Coerced::Absent => None,
+        Coerced::Text(text) => Some(text),
+        Coerced::NoText => {
+            broken.push(format!("{prefix}{name} must be a string"));
+            None
+        }
+    }
+}
+
+/// `^\+[1-9]\d{6,14}$`
+fn is_e164(text: &str) -> bool {
+    text.strip_prefix('+').is_some_and(|digits| {
+        (7..=15).contains(&digits.len())
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
+            && !digits.starts_with('0')
+    })
+}
+
+/// The UUIDs that class-validator takes: versions 1 to 8 of the RFC variant, nil and max.
+fn is_absent_or_uuid(value: Option<&Value>) -> bool {
+    let text = match coerce(value) {
+        Coerced::Absent => return true,
+        Coerced::Text(text) if text.len() == 36 => text,
+        Coerced::Text(_) | Coerced::NoText => return false,
+    };
+    Uuid::try_parse(&text).is_ok_and(|id| {
+        let known = id.get_variant() == Variant::RFC4122 && (1..=8).contains(&id.get_version_num());
+        known || id.is_nil() || id.is_max()
+    })
+}
+
+/// A JSON value after JavaScript's `String(value)`.
+enum Coerced {
+    Absent,
+    Text(String),
+    NoText,
+}
+
+fn coerce(value: Option<&Value>) -> Coerced {
+    match value {
+        None | Some(Value::Null) => Coerced::Absent,
+        Some(Value::String(text)) => Coerced::Text(text.clone()),
+        Some(Value::Bool(value)) => Coerced::Text(value.to_string()),
+        Some(Value::Number(number)) => Coerced::Text(number_text(number)),
+        Some(Value::Object(_)) => Coerced::Text("[object Object]".to_owned()),
+        Some(Value::Array(_)) => Coerced::NoText,
+    }
+}
+
+/// JavaScript writes a whole number without a point: `1e5` and `100000.0` are `100000`.
+fn number_text(number: &serde_json::Number) -> String {
+    match number.as_f64() {
+        Some(value) if !number.is_i64() && !number.is_u64() && value.fract() == 0.0 => {
+            format!("{value:.0}")
+        }
+        _ => number.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const EMPTY: &str = "variables must be a non-empty object";
+    const OBJECT: &str = "variables must be an object";
+    const NESTED: &str = "nested property variables must be either object or array";
+    const OTP: &str = "variables.OTP must be a 4-6 digit numeric string";
+    const OTP_TEXT: &str = "variables.otp must be a string";
+    const PHONE_TEXT: &str = "phoneNumber must be a string";
+    const TEMPLATE: &str = "templateId must be a UUID";
+
+    fn broken(body: &Value) -> Vec<String> {
+        service_send(body.as_object().unwrap())
+            .err()
+            .unwrap_or_default()
+    }
+
+    /// The expected lists are what `NestJS` 11 with class-validator 0.14.3 answered to these bodies.
+    fn broken_bodies() -> [(Value, &'static [&'static str]); 22] {
+        let phone = "+919876543210";
+        let good = json!({ "otp": "123456" });
+        [
+            (json!({}), &[PHONE_RULE, PHONE_TEXT, EMPTY, OBJECT]),
+            (
+                json!({ "phoneNumber": phone, "idempotencyKey": "k" }),
+                &[EMPTY, OBJECT],
+            ),
+            (
+                json!({ "phoneNumber": phone, "variables": {} }),
+                &[OTP, OTP_TEXT],
+            ),
+            (
+                json!({ "phoneNumber": phone, "variables": null }),
+                &[EMPTY, OBJECT, NESTED],
+            ),
+            (
+                json!({ "phoneNumber": phone, "variables": "x" }),
+                &[EMPTY, OBJECT, NESTED],
+            ),
+            (
+                json!({ "phoneNumber": phone, "variables": [] }),
+                &[EMPTY, OBJECT],
+            ),
+            (
+                json!({ "phoneNumber": phone, "variables": { "otp": "123" } }),
+                &[OTP],
+            ),
+            (
+                json!({ "phoneNumber": phone, "variables": { "otp": "1234567" } }),
+                &[OTP],
+            ),
+            (
+                json!({ "phoneNumber": phone, "variables": { "otp": "12a4" } }),
+                &[OTP],
+            ),
+            (
+                json!({ "phoneNumber": phone, "variables": { "otp": null } }),
+                &[OTP, OTP_TEXT],
+            ),
+            (
+                json!({ "phoneNumber": phone, "variables": { "otp": ["1234"] } }),
+                &[OTP, OTP_TEXT],
+            ),
+            (
+                json!({ "phoneNumber": phone, "variables": { "otp": { "a": 1 } } }),
+                &[OTP],
+            ),
+            (
+                json!({ "phoneNumber": phone, "variables": { "otp": true } }),
+                &[OTP],
+            ),
+            (
+                json!({ "phoneNumber": phone,
+                    "variables": { "otp": "123456", "appName": {}, "expiry": [1] } }),
+                &["variables.expiry must be a string"],
+            ),
+            (
+                json!({ "phoneNumber": 919_876_543_210_u64, "variables": good }),
+                &[PHONE_RULE],
+            ),
+            (
+                json!({ "phoneNumber": null, "variables": good }),
+                &[PHONE_RULE, PHONE_TEXT],
+            ),
+            (
+                json!({ "phoneNumber": [phone], "variables": good }),
+                &[PHONE_RULE, PHONE_TEXT],
+            ),
+            (
+                json!({ "phoneNumber": "919876543210", "variables": good }),
+                &[PHONE_RULE],
+            ),
+            (
+                json!({ "phoneNumber": phone, "templateId": "x", "variables": good }),
+                &[TEMPLATE],
+            ),
+            (
+                json!({ "phoneNumber": phone, "variables": good,
+                    "templateId": "6b1d0c1e-6d0b-9b7e-9a7e-0f4a1c2d3e4f" }),
+                &[TEMPLATE],
+            ),
+            (
+                json!({ "phoneNumber": phone, "variables": good,
+                    "templateId": "6b1d0c1e-6d0b-4b7e-1a7e-0f4a1c2d3e4f" }),
+                &[TEMPLATE],
+            ),
+            (
+                json!({ "phoneNumber": "1", "templateId": "x",
+                    "variables": { "otp": "1", "appName": ["a"] } }),
+                &[
+                    PHONE_RULE,
+                    TEMPLATE,
+                    OTP,
+                    "variables.appName must be a string",
+                ],
+            ),
+        ]
+    }
+
+    #[test]
+    fn a_broken_body_gets_the_sentences_of_class_validator_in_its_order() {
+        for (body, expected) in broken_bodies() {
+            assert_eq!(broken(&body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn numbers_become_strings_and_unknown_members_are_dropped() {
+        let body = json!({ "phoneNumber": "+919876543210", "templateId": null, "otp": "9999",
+            "variables": { "otp": 123_456, "appName": 5, "expiry": true, "other": "x" } });
+
+        let send = service_send(body.as_object().unwrap()).unwrap();
+
+        assert_eq!(send.otp, "123456");
+        assert_eq!(send.app_name.as_deref(), Some("5"));
+        assert_eq!(send.expiry.as_deref(), Some("true"));
+        assert_eq!(
+            broken(&json!({ "phoneNumber": "+919876543210", "variables": { "otp": 1e5 } })),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn the_length_limits_of_numbers_and_codes_are_exact() {
+        for (digits, fine) in [
+            (6, false),
+            (7, true),
+            (8, true),
+            (14, true),
+            (15, true),
+            (16, false),
+        ] {
+            assert_eq!(
+                is_e164(&format!("+{}", "1".repeat(digits))),
+                fine,
+                "{digits} digits"
+            );
+        }
+        for (digits, fine) in [(3, false), (4, true), (5, true), (6, true), (7, false)] {
+            let body = json!({ "phoneNumber": "+919876543210",
+                "variables": { "otp": "1".repeat(digits) } });
+            assert_eq!(broken(&body).is_empty(), fine, "{digits} digits");
+        }
+    }
+}
