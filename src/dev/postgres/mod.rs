@@ -6,10 +6,10 @@
 //!
 //! Invariants:
 //! - the server never outlives this process, not even when this process is killed with SIGKILL
-//!   (see [`server`]);
-//! - kept data is used by one process at a time (see [`cluster`]);
+//!   (see `server`);
+//! - kept data is used by one process at a time (see `cluster`);
 //! - PostgreSQL refuses to run as root, so root hands it to an unprivileged account (see
-//!   [`account`]).
+//!   `account`).
 
 mod account;
 mod cluster;
