@@ -3,10 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::{
-    fs::{self, File, Permissions},
+    fs::{self, DirBuilder, File},
     io::{BufRead, BufReader, Write},
     os::unix::{
-        fs::{MetadataExt, PermissionsExt},
+        fs::{DirBuilderExt, MetadataExt},
         process::CommandExt,
     },
     path::{Path, PathBuf},
@@ -22,17 +22,32 @@ use nix::{
 };
 use otp_auth::{
     dev::postgres::{DataDir, PostgresError, PostgresOptions, PrivatePostgres},
-    random::SystemRandom,
+    random::{SystemRandom, uuid_v4},
 };
 use secrecy::ExposeSecret;
 use sqlx::{Connection, Executor, PgConnection, Row};
-use tempfile::TempDir;
 
-/// A temporary directory with these access rights.
-fn directory(mode: u32) -> TempDir {
-    let directory = tempfile::tempdir().unwrap();
-    fs::set_permissions(directory.path(), Permissions::from_mode(mode)).unwrap();
-    directory
+/// A temporary directory.
+struct Directory(PathBuf);
+
+impl Directory {
+    /// Makes one with these access rights.
+    fn new(mode: u32) -> Self {
+        let name = uuid_v4(&SystemRandom).unwrap().to_string();
+        let path = std::env::temp_dir().join(name);
+        DirBuilder::new().mode(mode).create(&path).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).unwrap();
+    }
 }
 
 async fn start(data: DataDir) -> Result<PrivatePostgres, PostgresError> {
@@ -62,7 +77,7 @@ async fn has_the_row(url: &str) -> bool {
 
 #[tokio::test]
 async fn kept_data_outlives_its_server_and_has_one_server_at_a_time() {
-    let directory = directory(0o711);
+    let directory = Directory::new(0o711);
     let data = directory.path().join("data");
 
     let first = start(DataDir::Kept(data.clone())).await.unwrap();
@@ -100,7 +115,7 @@ async fn nobody_logs_in_without_the_password_or_as_superuser() {
 
 #[tokio::test]
 async fn data_asked_for_where_only_we_may_enter_is_kept_all_the_same() {
-    let directory = directory(0o700);
+    let directory = Directory::new(0o700);
     let data = directory.path().join("data");
 
     let first = start(DataDir::Kept(data.clone())).await.unwrap();
@@ -129,12 +144,12 @@ struct Lent {
     // Apart from `process`, whose `wait` would close it.
     stdin: ChildStdin,
     url: String,
-    directory: TempDir,
+    directory: Directory,
 }
 
 impl Lent {
     fn to(script: &str) -> Self {
-        let directory = directory(0o711);
+        let directory = Directory::new(0o711);
         let mut process = Command::new(env!("CARGO_BIN_EXE_otp-auth"))
             .args(["test-database", "--", "sh", "-c", script])
             .env_remove("DATABASE_URL")

@@ -46,7 +46,8 @@ fn newest(versions: &Path) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::files::ThrowAwayDir, *};
+    use crate::random::{SystemRandom, uuid_v4};
 
     fn directory_with(root: &Path, name: &str, programs: &[&str]) -> PathBuf {
         let directory = root.join(name);
@@ -59,7 +60,7 @@ mod tests {
 
     #[test]
     fn programs_come_from_the_path_first_and_from_the_newest_version_else() {
-        let root = tempfile::tempdir().unwrap();
+        let root = ThrowAwayDir::new(&uuid_v4(&SystemRandom).unwrap().to_string()).unwrap();
         let both = ["initdb", "postgres"];
         let in_path = directory_with(root.path(), "path", &both);
         let client_only = directory_with(root.path(), "client", &["psql", "initdb"]);
