@@ -3,6 +3,7 @@
 pub mod client;
 pub mod clock;
 pub mod database;
+pub mod dev;
 pub mod http;
 pub mod idempotency;
 pub mod limit;

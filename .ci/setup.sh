@@ -1,0 +1,103 @@
+# shellcheck shell=bash
+# What `./run` and `./test` need on a Debian or Ubuntu machine. To be sourced, from the repository's
+# root. Nothing is installed that is already there, and nothing without saying so.
+
+set -euo pipefail
+
+# Builds read .sqlx/ instead of asking a database, also where DATABASE_URL is set for tests.
+export SQLX_OFFLINE=true
+
+say() {
+    if [ -t 2 ]; then
+        printf '\033[1m==> %s\033[0m\n' "$*" >&2
+    else
+        printf '==> %s\n' "$*" >&2
+    fi
+}
+
+fail() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+has() {
+    command -v "$1" >/dev/null
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif has sudo; then
+        sudo "$@"
+    else
+        fail "this needs root, and there is no sudo: $*"
+    fi
+}
+
+# install REASON PACKAGE...
+install() {
+    local reason=$1
+    shift
+    has apt-get || fail "$reason; install what Debian calls: $*"
+    say "$reason; installing $*"
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "$@" >&2
+}
+
+need_rust() {
+    PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
+    has cargo || fail "found no cargo; install Rust (see Cargo.toml for the oldest version that \
+will do) from https://rustup.rs and run this again"
+}
+
+# The C parts of aws-lc and the linker.
+need_c_compiler() {
+    has cc || install "found no C compiler" gcc libc6-dev
+}
+
+# The directory of PostgreSQL's server programs, found as src/dev/postgres/programs.rs does.
+postgres_programs() {
+    local directory
+    if has initdb && has postgres; then
+        dirname "$(readlink -f "$(command -v initdb)")"
+        return
+    fi
+    for directory in $(printf '%s\n' /usr/lib/postgresql/*/bin | sort -rV); do
+        if [ -x "$directory/initdb" ] && [ -x "$directory/postgres" ]; then
+            echo "$directory"
+            return
+        fi
+    done
+    return 1
+}
+
+# Installs the programs only: Debian's package would also create and start a database of its own.
+need_postgres() {
+    local drop_in=/etc/postgresql-common/createcluster.d/otp-auth.conf
+    if postgres_programs >/dev/null; then
+        return
+    fi
+    as_root mkdir -p "$(dirname "$drop_in")"
+    echo "create_main_cluster = false" | as_root tee "$drop_in" >/dev/null
+    install "found no PostgreSQL server programs" postgresql
+    as_root rm -f "$drop_in"
+    postgres_programs >/dev/null || fail "installed postgresql, but still find no server programs"
+}
+
+# For the tests in a browser and with other people's token libraries.
+need_browser_and_scripts() {
+    if ! has chromium && ! has chromium-browser && ! has google-chrome; then
+        if apt-cache show chromium >/dev/null 2>&1; then
+            install "found no Chromium" chromium
+        else
+            install "found no Chromium" chromium-browser
+        fi
+    fi
+    if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+        install "found no Python with venv" python3 python3-venv
+    fi
+    if ! has node || ! has npm; then
+        install "found no Node.js with npm" nodejs npm
+    fi
+}
