@@ -1,7 +1,10 @@
 //! otp-auth: phone login beside Postgres.
 
+pub mod app;
+pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod config;
 pub mod database;
 pub mod dev;
 pub mod http;

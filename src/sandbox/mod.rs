@@ -109,7 +109,7 @@ impl SandboxOptions {
     pub fn new(mode: Mode) -> Self {
         Self {
             mode,
-            clock: Arc::new(SystemClock),
+            clock: Arc::new(SystemClock::default()),
             random: Arc::new(SystemRandom),
             api_key: ApiKeyRule::Any,
             balance_paise: 100_000,

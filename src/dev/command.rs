@@ -1,0 +1,199 @@
+//! `otp-auth dev`: a PostgreSQL of its own, the sandbox and the service, in one process.
+
+use std::fs;
+use std::future::Future;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::future;
+use secrecy::ExposeSecret;
+
+use super::postgres::{DataDir, PostgresError, PostgresOptions, PrivatePostgres};
+use crate::app::{App, Deps, StartError};
+use crate::config::{ConfigError, Settings};
+use crate::random::{self, RandomUnavailable};
+use crate::sandbox::{Mode, Sandbox, SandboxError, SandboxHandle, SandboxOptions};
+use crate::telemetry::{self, TelemetryError};
+
+/// Connections the private database takes: the service's, and some for a person with psql.
+const MAX_CONNECTIONS: u16 = 50;
+/// What the sandbox takes for an API key: its form is that of a real one.
+const SANDBOX_KEY: &str = "sm_live_0000000000000000000000000000000000000000";
+
+/// What the command line says.
+#[derive(Debug)]
+pub struct DevOptions {
+    /// Where the sandbox listens.
+    pub sandbox_bind: SocketAddr,
+    /// Where things are kept between runs.
+    pub directory: PathBuf,
+}
+
+/// The development set-up failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DevError {
+    /// The directory or a file in it cannot be used.
+    #[error("cannot use {}", path.display())]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        error: io::Error,
+    },
+    /// No key could be made.
+    #[error(transparent)]
+    Random(#[from] RandomUnavailable),
+    /// The private database failed.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
+    /// The sandbox failed.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// The settings have faults.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Logging could not start.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// The service could not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Serving or printing failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Runs everything until `stop` is done. Whatever the environment sets already is used as it is.
+pub async fn run(
+    mut environment: Vec<(String, String)>,
+    config: Option<&Path>,
+    options: DevOptions,
+    deps: Deps,
+    stop: impl Future<Output = ()>,
+) -> Result<(), DevError> {
+    let directory = make_directory(&options.directory)?;
+    let postgres = if has_any(&environment, &["DATABASE_URL", "OTP_AUTH__DATABASE__URL"]) {
+        None
+    } else {
+        let data = DataDir::Kept(directory.join("postgres"));
+        let options = PostgresOptions { data, durable: true, max_connections: MAX_CONNECTIONS };
+        let postgres = PrivatePostgres::start(options, deps.random.as_ref()).await?;
+        let url = postgres.url().expose_secret().to_owned();
+        environment.push(("DATABASE_URL".to_owned(), url));
+        Some(postgres)
+    };
+    let served = with_sandbox(environment, config, &directory, options.sandbox_bind, deps, stop);
+    let served = served.await;
+    if let Some(postgres) = postgres {
+        postgres.stop().await?;
+    }
+    served
+}
+
+async fn with_sandbox(
+    mut environment: Vec<(String, String)>,
+    config: Option<&Path>,
+    directory: &Path,
+    bind: SocketAddr,
+    deps: Deps,
+    stop: impl Future<Output = ()>,
+) -> Result<(), DevError> {
+    let master_key = "OTP_AUTH__SECRETS__MASTER_KEY";
+    if !has_any(&environment, &[master_key]) {
+        let key = kept_key(&directory.join("master.key"), &deps)?;
+        environment.push((master_key.to_owned(), key));
+    }
+    if !has_any(&environment, &["STARTMESSAGING_API_KEY", "OTP_AUTH__STARTMESSAGING__API_KEY"]) {
+        environment.push(("STARTMESSAGING_API_KEY".to_owned(), SANDBOX_KEY.to_owned()));
+    }
+    let sandbox = Sandbox::bind(bind, SandboxOptions::new(Mode::Service))?;
+    let inbox = format!("http://{}", sandbox.addr());
+    if !has_any(&environment, &["OTP_AUTH__STARTMESSAGING__BASE_URL"]) {
+        environment.push(("OTP_AUTH__STARTMESSAGING__BASE_URL".to_owned(), inbox.clone()));
+    }
+    let settings = Settings::load(environment.into_iter(), config)?;
+    telemetry::start(settings.telemetry.log_format, &settings.telemetry.log_level)?;
+    let app = App::build(&settings, deps).await?;
+    print_welcome(&mut io::stdout().lock(), app.public_addr, app.admin_addr, &inbox)?;
+
+    let handle: SandboxHandle = sandbox.handle();
+    let service = async {
+        let served = app.run(stop).await;
+        handle.stop();
+        served
+    };
+    let (sandbox, service) = future::join(sandbox.run(future::pending()), service).await;
+    sandbox?;
+    Ok(service?)
+}
+
+/// Whether the environment sets one of these, itself or by file.
+fn has_any(environment: &[(String, String)], names: &[&str]) -> bool {
+    environment.iter().any(|(name, value)| {
+        let name = name.strip_suffix("_FILE").unwrap_or(name);
+        !value.is_empty() && names.contains(&name)
+    })
+}
+
+fn make_directory(path: &Path) -> Result<PathBuf, DevError> {
+    let failed = |error| DevError::Directory { path: path.to_owned(), error };
+    fs::create_dir_all(path).and_then(|()| path.canonicalize()).map_err(failed)
+}
+
+/// The key of the last run, or a new one that only this user can read.
+fn kept_key(path: &Path, deps: &Deps) -> Result<String, DevError> {
+    let failed = |error| DevError::Directory { path: path.to_owned(), error };
+    match fs::read_to_string(path) {
+        Ok(key) => return Ok(key.trim().to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let key = STANDARD.encode(random::bytes::<32>(deps.random.as_ref())?);
+    // Written aside and renamed: a half-written key would lock the database for good.
+    let aside = path.with_extension("new");
+    let mut file = fs::OpenOptions::new();
+    let file = file.write(true).create(true).truncate(true).mode(0o600).open(&aside);
+    file.and_then(|mut file| writeln!(file, "{key}").and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&aside, path))
+        .map_err(failed)?;
+    Ok(key)
+}
+
+fn print_welcome(
+    out: &mut impl Write,
+    public: SocketAddr,
+    admin: SocketAddr,
+    inbox: &str,
+) -> io::Result<()> {
+    write!(
+        out,
+        r#"
+otp-auth is ready.
+
+  service  http://{public}
+  admin    http://{admin}
+  inbox    {inbox}    every SMS appears here; open it in a browser
+
+Send a code:
+
+  ID=$(curl -s http://{public}/v1/otp/send -H 'Content-Type: application/json' \
+    -d '{{"phone_number":"+919876543210"}}' | sed 's/.*"request_id":"\([^"]*\)".*/\1/'); echo "$ID"
+
+Read it in the inbox, and verify it:
+
+  CODE=$(curl -s {inbox}/sandbox/messages | sed 's/[^}}]*"code":"\([^"]*\)".*/\1/'); echo "$CODE"
+  curl -s http://{public}/v1/otp/verify -H 'Content-Type: application/json' \
+    -d '{{"request_id":"'"$ID"'","code":"'"$CODE"'"}}'
+
+The keys that tokens are checked with: http://{public}/.well-known/jwks.json
+Ctrl-C stops everything; the database is kept for the next run.
+
+"#
+    )?;
+    out.flush()
+}

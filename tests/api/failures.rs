@@ -1,0 +1,243 @@
+//! What callers see when the provider or the database fails.
+
+use otp_auth::sandbox::{Fault, FaultKind};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::support::{Answer, PHONE, World};
+
+/// One row a fault: what the caller sees, whether an SMS left, and whether the request lives on.
+#[sqlx::test]
+async fn each_failure_of_the_provider_has_one_answer(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
+    let app = world
+        .instance_with(&[("STARTMESSAGING__TIMEOUT_MS", "2500")], "")
+        .await;
+    for (number, (fault, status, code, sms)) in [
+        (FaultKind::Http500, 502, "provider_error", 0),
+        (FaultKind::Http502Html, 502, "provider_error", 0),
+        (FaultKind::Throttled, 503, "provider_unavailable", 0),
+        (FaultKind::NumberCooling, 429, "rate_limited", 0),
+        (
+            FaultKind::InsufficientBalance,
+            503,
+            "provider_unavailable",
+            0,
+        ),
+        (FaultKind::Unauthorized, 503, "provider_unavailable", 0),
+        (FaultKind::SendFailed, 502, "provider_error", 0),
+        (FaultKind::SendFailedAfterSend, 502, "provider_error", 1),
+        (FaultKind::Garbage, 502, "provider_error", 1),
+        (FaultKind::ResetBefore, 504, "provider_timeout", 0),
+        (FaultKind::ResetAfterSend, 504, "provider_timeout", 1),
+        (FaultKind::Hang, 504, "provider_timeout", 0),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let phone = format!("+9198765432{number:02}");
+        world.sandbox.arm(Fault::once(fault));
+
+        let answer = app.send(&phone).await;
+
+        let why = format!("{fault:?}: {}", answer.body);
+        assert_eq!(answer.problem(), (status, code.to_owned()), "{why}");
+        if matches!(fault, FaultKind::Garbage) {
+            assert!(world.sms_count(&phone) <= 1, "{why}");
+        } else {
+            assert_eq!(world.sms_count(&phone), sms, "{why}");
+        }
+        no_words_of_the_provider(&answer);
+        if world.sms_count(&phone) == 1 {
+            let id = answer.text("request_id");
+            let verified = app.verify(&id, &world.code(&phone)).await;
+            assert_eq!(verified.status, 200, "an SMS that arrived verifies: {why}");
+        }
+        world.sandbox.disarm_all();
+    }
+}
+
+/// security.md 43.
+fn no_words_of_the_provider(answer: &Answer) {
+    for word in [
+        "StartMessaging",
+        "balance",
+        "OTP_SEND_FAILED",
+        "ThrottlerException",
+        "html",
+        "nginx",
+    ] {
+        assert!(!answer.body.contains(word), "{word} in {}", answer.body);
+    }
+}
+
+/// What surely did not leave is given back: waiting as told, the same call succeeds.
+#[sqlx::test]
+async fn a_send_that_surely_never_left_costs_nothing(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
+    let app = world.instance().await;
+    for fault in [
+        FaultKind::Throttled,
+        FaultKind::NumberCooling,
+        FaultKind::InsufficientBalance,
+        FaultKind::Unauthorized,
+    ] {
+        world.sandbox.arm(Fault::once(fault));
+        let refused = app.send(PHONE).await;
+        world.clock.advance(refused.retry_after());
+    }
+
+    let ids = [app.sent(PHONE).await];
+
+    assert_eq!(world.sms_count(PHONE), 1);
+    assert_eq!(app.report(&ids[0]).await.json()["sends_remaining"], 2);
+}
+
+#[sqlx::test]
+async fn a_first_send_that_never_left_ends_its_request(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(connect).await;
+    let app = world.instance().await;
+    world.sandbox.arm(Fault::once(FaultKind::Unauthorized));
+    assert_eq!(app.send(PHONE).await.status, 503);
+
+    let row = sqlx::query!("SELECT id, delivery FROM otp_requests")
+        .fetch_one(&world.pool)
+        .await;
+    let row = row.unwrap();
+    let report = app.report(&row.id.to_string()).await;
+    assert_eq!(report.text("status"), "failed");
+    assert_eq!(report.text("delivery"), "failed");
+}
+
+#[sqlx::test]
+async fn a_failed_resend_keeps_the_request_and_its_sends(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(connect).await;
+    let app = world.instance().await;
+    let id = app.sent(PHONE).await;
+    world.clock.advance(30);
+    world.sandbox.arm(Fault::once(FaultKind::Throttled));
+    let refused = app.resend(&id).await;
+    assert_eq!(refused.problem(), (503, "provider_unavailable".to_owned()));
+    assert_eq!(app.report(&id).await.json()["sends_remaining"], 2);
+    world.clock.advance(refused.retry_after());
+
+    assert_eq!(app.resend(&id).await.status, 200);
+    assert_eq!(app.verify(&id, &world.code(PHONE)).await.status, 200);
+}
+
+#[sqlx::test]
+async fn a_provider_that_cannot_be_reached_is_a_503_and_costs_nothing(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(connect).await;
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", nobody.local_addr().unwrap());
+    drop(nobody);
+    let lost = world
+        .instance_with(&[("STARTMESSAGING__BASE_URL", address.as_str())], "")
+        .await;
+    let refused = lost.send(PHONE).await;
+    assert_eq!(refused.problem(), (503, "provider_unavailable".to_owned()));
+
+    let found = world.instance().await;
+    assert_eq!(
+        found.send(PHONE).await.status,
+        201,
+        "no cooldown is left behind"
+    );
+}
+
+/// security.md 20: fail closed.
+#[sqlx::test]
+async fn without_its_database_the_service_refuses_and_says_so(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(connect).await;
+    let app = world
+        .instance_with(&[("DATABASE__ACQUIRE_TIMEOUT_MS", "300")], "")
+        .await;
+    let id = app.sent(PHONE).await;
+    let ready = app.http.get(format!("{}/readyz", app.admin));
+    assert_eq!(Answer::of(ready).await.status, 200);
+    cut_off(&world).await;
+
+    let unavailable = (503, "service_unavailable".to_owned());
+    assert_eq!(app.send("+919812345678").await.problem(), unavailable);
+    assert_eq!(app.verify(&id, "000000").await.problem(), unavailable);
+    assert_eq!(app.resend(&id).await.problem(), unavailable);
+    assert_eq!(app.report(&id).await.problem(), unavailable);
+    assert_eq!(
+        app.get("/.well-known/jwks.json").await.status,
+        200,
+        "served from memory"
+    );
+    let ready = app.http.get(format!("{}/readyz", app.admin));
+    assert_eq!(Answer::of(ready).await.status, 503);
+    let live = app.http.get(format!("{}/livez", app.admin));
+    assert_eq!(Answer::of(live).await.status, 200);
+    assert_eq!(
+        world.sandbox.requests().send,
+        1,
+        "no SMS for what cannot be stored"
+    );
+}
+
+/// Lets nobody into the test's database any more, and throws out who is in it.
+async fn cut_off(world: &World) {
+    let name = sqlx::query_scalar!(r#"SELECT current_database() AS "name!""#)
+        .fetch_one(&world.pool)
+        .await
+        .unwrap();
+    let server = world
+        .pool
+        .connect_options()
+        .as_ref()
+        .clone()
+        .database("postgres");
+    let server = sqlx::PgPool::connect_with(server).await.unwrap();
+    let close = format!(r#"ALTER DATABASE "{name}" ALLOW_CONNECTIONS false"#);
+    sqlx::raw_sql(sqlx::AssertSqlSafe(close))
+        .execute(&server)
+        .await
+        .unwrap();
+    sqlx::query!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1",
+        name
+    )
+    .fetch_all(&server)
+    .await
+    .unwrap();
+}
+
+/// security.md 43: a defect's answer is constant and tells nothing.
+#[sqlx::test]
+async fn a_broken_schema_is_a_500_that_tells_nothing(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
+    let app = world.instance().await;
+    sqlx::raw_sql("ALTER TABLE otp_requests DROP COLUMN code_nonce")
+        .execute(&world.pool)
+        .await
+        .unwrap();
+
+    let answer = app.send(PHONE).await;
+
+    assert_eq!(answer.problem(), (500, "internal_error".to_owned()));
+    for word in [
+        "column",
+        "code_nonce",
+        "relation",
+        "SELECT",
+        "INSERT",
+        "sqlx",
+    ] {
+        assert!(!answer.body.contains(word), "{word} in {}", answer.body);
+    }
+    assert_eq!(world.sandbox.requests().send, 0);
+}

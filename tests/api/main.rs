@@ -1,0 +1,26 @@
+//! The service from outside: real sockets, a real PostgreSQL database for each test, the sandbox as
+//! the SMS provider, and a clock that the test moves.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails"
+)]
+
+mod support;
+
+mod clients;
+mod concurrency;
+mod failures;
+mod framework;
+mod idempotency;
+mod limits;
+mod model;
+mod resend;
+mod send;
+mod status;
+mod tokens;
+mod tutorial;
+mod verify;

@@ -1,0 +1,30 @@
+//! A clock that stands still until the test moves it.
+
+use std::sync::Mutex;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use otp_auth::clock::Clock;
+
+pub(crate) struct TestClock(Mutex<DateTime<Utc>>);
+
+impl TestClock {
+    /// Starts at the machine's time, so that libraries that look at it find fresh tokens fresh.
+    pub(crate) fn new() -> Self {
+        let now = otp_auth::clock::SystemClock::default().now();
+        Self(Mutex::new(now))
+    }
+
+    pub(crate) fn advance(&self, seconds: i64) {
+        self.advance_by(TimeDelta::seconds(seconds));
+    }
+
+    pub(crate) fn advance_by(&self, by: TimeDelta) {
+        *self.0.lock().unwrap() += by;
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> DateTime<Utc> {
+        *self.0.lock().unwrap()
+    }
+}

@@ -1,0 +1,224 @@
+//! What every test starts with: a [`World`] with a database, a sandbox, a clock, and as many
+//! instances of the service as the test wants.
+
+mod answer;
+mod clock;
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use otp_auth::app::{App, Deps};
+use otp_auth::config::Settings;
+use otp_auth::random::SystemRandom;
+use otp_auth::sandbox::{Mode, Sandbox, SandboxHandle, SandboxOptions};
+use reqwest::{Method, RequestBuilder, redirect};
+use serde_json::{Value, json};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, PgPool};
+
+pub(crate) use answer::Answer;
+pub(crate) use clock::TestClock;
+
+/// An Indian mobile number.
+pub(crate) const PHONE: &str = "+919876543210";
+/// Another one.
+pub(crate) const OTHER_PHONE: &str = "+919812345678";
+
+/// A public client, and a confidential one whose secret is [`SECRET`].
+pub(crate) const CLIENTS: &str = r#"
+[[clients]]
+id = "web"
+audience = "api"
+allowed_origins = ["https://web.example"]
+scopes = []
+
+[[clients]]
+id = "shop"
+secret_hash = "sha256:3eb1bd439947eb762998e566ccc2e099c791118b2f40579cc4f7da2b5061b7f9"
+audience = ["orders", "billing"]
+allowed_origins = []
+access_token_ttl = 120
+scopes = ["phone", "orders:read"]
+"#;
+/// The confidential client's secret.
+pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// Everything around the service.
+pub(crate) struct World {
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) sandbox: SandboxHandle,
+    pub(crate) pool: PgPool,
+    connect: PgConnectOptions,
+}
+
+/// One running instance of the service.
+pub(crate) struct Instance {
+    pub(crate) base: String,
+    pub(crate) admin: String,
+    pub(crate) http: reqwest::Client,
+}
+
+impl World {
+    /// A world whose sandbox does not limit numbers by itself: the service's own limits are what
+    /// is tested.
+    pub(crate) async fn new(connect: PgConnectOptions) -> Self {
+        Self::with_sandbox(connect, |_| {}).await
+    }
+
+    pub(crate) async fn with_sandbox(
+        connect: PgConnectOptions,
+        change: impl FnOnce(&mut SandboxOptions),
+    ) -> Self {
+        let clock = Arc::new(TestClock::new());
+        let mut options = SandboxOptions::new(Mode::Service);
+        options.clock = clock.clone();
+        options.number_limit = false;
+        options.throttle_limit = u32::MAX;
+        change(&mut options);
+        let sandbox = Sandbox::bind("127.0.0.1:0".parse().unwrap(), options).unwrap();
+        let handle = sandbox.handle();
+        tokio::spawn(sandbox.run(std::future::pending()));
+        let pool = PgPool::connect_with(connect.clone()).await.unwrap();
+        Self {
+            clock,
+            sandbox: handle,
+            pool,
+            connect,
+        }
+    }
+
+    /// An instance with the usual settings: one public client, no per-address limits.
+    pub(crate) async fn instance(&self) -> Instance {
+        self.instance_with(&[], "").await
+    }
+
+    /// An instance with further settings, as environment variables without their prefix, and
+    /// further TOML.
+    pub(crate) async fn instance_with(&self, settings: &[(&str, &str)], toml: &str) -> Instance {
+        let settings = self.settings(settings, toml);
+        let deps = Deps {
+            clock: self.clock.clone(),
+            random: Arc::new(SystemRandom),
+        };
+        let app = App::build(&settings, deps).await.unwrap();
+        let base = format!("http://{}", app.public_addr);
+        let admin = format!("http://{}", app.admin_addr);
+        tokio::spawn(app.run(std::future::pending()));
+        Instance {
+            base,
+            admin,
+            http: http_client(),
+        }
+    }
+
+    pub(crate) fn settings(&self, settings: &[(&str, &str)], toml: &str) -> Settings {
+        let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+        file.write_all(toml.as_bytes()).unwrap();
+        let usual = [
+            ("SERVER__BIND", "127.0.0.1:0"),
+            ("SERVER__ADMIN_BIND", "127.0.0.1:0"),
+            ("SERVER__WORKERS", "2"),
+            (
+                "SECRETS__MASTER_KEY",
+                "bWFzdGVyIGtleSBvZiB0aGUgdGVzdHMsIDMyIGJ5dGU=",
+            ),
+            (
+                "STARTMESSAGING__API_KEY",
+                "sm_live_0123456789012345678901234567890123456789",
+            ),
+            ("LIMITS__IP__SENDS_PER_MINUTE", "0"),
+            ("LIMITS__IP__SENDS_PER_10_MINUTES", "0"),
+            ("LIMITS__IP__SENDS_PER_HOUR", "0"),
+            ("LIMITS__IP__VERIFIES_PER_MINUTE", "0"),
+        ];
+        let named =
+            |(name, value): &(&str, &str)| (format!("OTP_AUTH__{name}"), (*value).to_owned());
+        let mut environment: std::collections::BTreeMap<String, String> =
+            usual.iter().map(named).collect();
+        environment.insert(
+            "DATABASE_URL".to_owned(),
+            self.connect.to_url_lossy().to_string(),
+        );
+        environment.insert(
+            "OTP_AUTH__STARTMESSAGING__BASE_URL".to_owned(),
+            self.sandbox.url(),
+        );
+        environment.extend(settings.iter().map(named));
+        Settings::load(environment.into_iter(), Some(file.path())).unwrap()
+    }
+
+    /// The code in the newest SMS to a number, read as its owner would.
+    pub(crate) fn code(&self, phone: &str) -> String {
+        self.sandbox
+            .messages_to(phone)
+            .first()
+            .expect("an SMS")
+            .code
+            .clone()
+    }
+
+    /// How many SMS a number got.
+    pub(crate) fn sms_count(&self, phone: &str) -> usize {
+        self.sandbox.messages_to(phone).len()
+    }
+}
+
+/// A client that waits long enough for a loaded machine, and not for ever.
+pub(crate) fn http_client() -> reqwest::Client {
+    reqwest::Client::builder()
+        .timeout(Duration::from_secs(60))
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .unwrap()
+}
+
+impl Instance {
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base))
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.request(Method::GET, path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        Answer::of(self.request(Method::POST, path).json(body)).await
+    }
+
+    pub(crate) async fn send(&self, phone: &str) -> Answer {
+        self.post("/v1/otp/send", &json!({"phone_number": phone}))
+            .await
+    }
+
+    /// Sends a code that must go out, and returns the request's id.
+    pub(crate) async fn sent(&self, phone: &str) -> String {
+        let answer = self.send(phone).await;
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        answer.text("request_id")
+    }
+
+    pub(crate) async fn resend(&self, request_id: &str) -> Answer {
+        self.post("/v1/otp/resend", &json!({"request_id": request_id}))
+            .await
+    }
+
+    pub(crate) async fn verify(&self, request_id: &str, code: &str) -> Answer {
+        self.post(
+            "/v1/otp/verify",
+            &json!({"request_id": request_id, "code": code}),
+        )
+        .await
+    }
+
+    pub(crate) async fn report(&self, request_id: &str) -> Answer {
+        self.get(&format!("/v1/otp/{request_id}")).await
+    }
+}
+
+/// A code of six digits that is not this one.
+pub(crate) fn wrong(code: &str) -> String {
+    let last = if code.ends_with('0') { '1' } else { '0' };
+    format!("{}{last}", &code[..5])
+}
