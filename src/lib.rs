@@ -1,4 +1,5 @@
 //! otp-auth: phone login beside Postgres.
 
 pub mod clock;
+pub mod phone;
 pub mod random;

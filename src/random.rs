@@ -22,7 +22,10 @@ pub struct RandomUnavailable;
 pub struct SystemRandom;
 
 impl Random for SystemRandom {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the system")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that asks the system"
+    )]
     fn fill(&self, buffer: &mut [u8]) -> Result<(), RandomUnavailable> {
         aws_lc_rs::rand::fill(buffer).map_err(|aws_lc_rs::error::Unspecified| RandomUnavailable)
     }
