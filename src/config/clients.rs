@@ -1,0 +1,260 @@
+//! `[[clients]]`: who may ask for codes and tokens.
+
+use std::{fmt, ops::RangeInclusive, str::FromStr, time::Duration};
+
+use super::{
+    address,
+    reader::{Read, Reader},
+    secrets::decode_hex,
+    table::Table,
+    tokens::{ACCESS_TTL_MAX, Tokens},
+};
+
+/// Longest client id, in characters.
+const ID_MAX: usize = 64;
+/// Seconds that a client's own access tokens may live.
+const ACCESS_TTL: RangeInclusive<u64> = 60..=ACCESS_TTL_MAX;
+
+/// All clients; never empty, no id twice.
+#[derive(Clone, Debug)]
+pub struct Clients(Vec<Client>);
+
+/// One of `[[clients]]`.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Its name in requests and in `client_id` of its tokens.
+    pub id: ClientId,
+    /// Of its secret; `None` = a public client, which has none.
+    pub secret_hash: Option<SecretHash>,
+    /// `aud` of its tokens; never empty.
+    pub audience: Vec<String>,
+    /// Browser origins that may call on its behalf, as browsers send them.
+    pub allowed_origins: Vec<String>,
+    /// Life of its access tokens.
+    pub access_token_ttl: Duration,
+    /// `scope` of its tokens.
+    pub scopes: Vec<String>,
+    /// Whether it may ask about tokens; only with a secret.
+    pub may_introspect: bool,
+}
+
+impl Client {
+    /// Whether it has no secret: a browser or an app.
+    pub fn is_public(&self) -> bool {
+        self.secret_hash.is_none()
+    }
+}
+
+impl Clients {
+    /// The client of that name.
+    pub fn get(&self, id: &str) -> Option<&Client> {
+        self.0.iter().find(|client| client.id.as_str() == id)
+    }
+
+    /// The client a request means that names none: the only one, if it is public.
+    pub fn sole_public(&self) -> Option<&Client> {
+        if let [only] = self.0.as_slice() {
+            Some(only).filter(|only| only.is_public())
+        } else {
+            None
+        }
+    }
+
+    /// All of them, in the order of the file.
+    pub fn iter(&self) -> impl Iterator<Item = &Client> {
+        self.0.iter()
+    }
+}
+
+/// 1 to 64 of `A-Z a-z 0-9 . _ -`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ClientId(String);
+
+/// The text is no client id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is no client id; use 1 to 64 of A-Z a-z 0-9 . _ -")]
+pub struct InvalidClientId;
+
+impl ClientId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ClientId {
+    type Err = InvalidClientId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidClientId> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let valid = (1..=ID_MAX).contains(&text.len()) && text.bytes().all(plain);
+        valid.then(|| Self(text.to_owned())).ok_or(InvalidClientId)
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// SHA-256 of a client's secret. A fast hash is enough, because the secret is random and has at
+/// least 128 bits (OWASP ASVS 5.0, 11.4.2 asks for a slow one for passwords only).
+#[derive(Clone)]
+pub struct SecretHash([u8; 32]);
+
+impl SecretHash {
+    /// The hash, to be compared in constant time.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretHash(***)")
+    }
+}
+
+pub(super) fn read(reader: &mut Reader, tokens: Read<&Tokens>) -> Read<Clients> {
+    const KEY: &str = "clients";
+    let tables = reader.tables(KEY)?;
+    if tables.is_empty() {
+        return Err(reader.fault(KEY, "is empty, so nobody could log in; add one [[clients]]"));
+    }
+    let mut clients: Vec<Client> = Vec::with_capacity(tables.len());
+    let mut result = Ok(());
+    for (index, value) in tables.into_iter().enumerate() {
+        let path = format!("{KEY}[{index}]");
+        let table = Table::new(reader, path.clone(), value);
+        match table.and_then(|table| read_one(table, tokens)) {
+            Ok(new) if clients.iter().any(|old| old.id == new.id) => {
+                reader.fault(
+                    &path,
+                    format!("has the id of one before, {}; rename it", new.id),
+                );
+            }
+            Ok(client) => clients.push(client),
+            Err(noted) => result = Err(noted),
+        }
+    }
+    let names: Vec<&str> = clients.iter().map(|client| client.id.as_str()).collect();
+    reader.show(KEY, format!("[{}]", names.join(", ")));
+    result.map(|()| Clients(clients))
+}
+
+fn read_one(mut table: Table<'_>, tokens: Read<&Tokens>) -> Read<Client> {
+    let id = id(&mut table);
+    let secret_hash = secret_hash(&mut table);
+    let audience = audience(&mut table);
+    let allowed_origins = allowed_origins(&mut table);
+    let access_token_ttl = access_token_ttl(&mut table, tokens);
+    let scopes = scopes(&mut table);
+    let may_introspect = table.flag("may_introspect");
+    if matches!((&may_introspect, &secret_hash), (Ok(true), Ok(None))) {
+        table.fault(
+            "may_introspect",
+            "needs a client with a secret; add a secret_hash",
+        );
+    }
+    table.refuse_others();
+    Ok(Client {
+        id: id?,
+        secret_hash: secret_hash?,
+        audience: audience?,
+        allowed_origins: allowed_origins?,
+        access_token_ttl: access_token_ttl?,
+        scopes: scopes?,
+        may_introspect: may_introspect?,
+    })
+}
+
+fn id(table: &mut Table<'_>) -> Read<ClientId> {
+    let id = table.required_text("id")?.parse();
+    id.map_err(|error: InvalidClientId| table.fault("id", error.to_string()))
+}
+
+fn secret_hash(table: &mut Table<'_>) -> Read<Option<SecretHash>> {
+    const FIELD: &str = "secret_hash";
+    const MEND: &str = "make it with: printf %s \"$secret\" | sha256sum";
+    let Some(text) = table.text(FIELD)? else {
+        return Ok(None);
+    };
+    decode_hex(text.strip_prefix("sha256:").unwrap_or(&text))
+        .map(|hash| Some(SecretHash(hash)))
+        .ok_or_else(|| table.fault(FIELD, format!("is not sha256: and 64 hex digits; {MEND}")))
+}
+
+fn audience(table: &mut Table<'_>) -> Read<Vec<String>> {
+    let audience = table.texts("audience")?;
+    if audience.is_empty() || audience.iter().any(String::is_empty) {
+        return Err(table.fault(
+            "audience",
+            "is missing or empty; name who takes its tokens, such as \"api\"",
+        ));
+    }
+    Ok(audience)
+}
+
+fn allowed_origins(table: &mut Table<'_>) -> Read<Vec<String>> {
+    const FIELD: &str = "allowed_origins";
+    let origins = table.texts(FIELD)?;
+    for origin in &origins {
+        match address::origin(origin) {
+            Ok(url) if !address::is_private(&url) => {
+                table.fault_in_production(
+                    FIELD,
+                    format!("{origin:?} must begin with https:// in production"),
+                );
+            }
+            Ok(_) => {}
+            Err(error) => {
+                table.fault(FIELD, format!("one of them {error}"));
+            }
+        }
+    }
+    Ok(origins)
+}
+
+fn access_token_ttl(table: &mut Table<'_>, tokens: Read<&Tokens>) -> Read<Duration> {
+    const FIELD: &str = "access_token_ttl";
+    let Some(seconds) = table.integer(FIELD)? else {
+        return tokens.map(|tokens| tokens.access_ttl);
+    };
+    let seconds = u64::try_from(seconds)
+        .ok()
+        .filter(|seconds| ACCESS_TTL.contains(seconds));
+    let ttl = seconds.map(Duration::from_secs).ok_or_else(|| {
+        let (low, high) = (ACCESS_TTL.start(), ACCESS_TTL.end());
+        table.fault(
+            FIELD,
+            format!("is not a whole number of seconds from {low} to {high}"),
+        )
+    })?;
+    if tokens.is_ok_and(|tokens| tokens.keep_after < ttl) {
+        table.fault(
+            FIELD,
+            "is longer than tokens.keep_after_seconds, so good tokens would be refused; lower it",
+        );
+    }
+    Ok(ttl)
+}
+
+fn scopes(table: &mut Table<'_>) -> Read<Vec<String>> {
+    let scopes = table.texts("scopes")?;
+    for scope in scopes.iter().filter(|scope| !is_scope_token(scope)) {
+        table.fault(
+            "scopes",
+            format!("{scope:?} is no scope; use printable ASCII without blank, \" and \\"),
+        );
+    }
+    Ok(scopes)
+}
+
+/// `scope-token` of RFC 6749 section 3.3.
+fn is_scope_token(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
+}

@@ -1,0 +1,176 @@
+//! The settings: read once at start, checked as a whole, then passed on as plain types.
+//!
+//! Owns the layers (`config/default.toml`, the file of the profile, the operator's file, the
+//! environment), every check of a setting, and the text of every fault. Nothing else reads the
+//! environment or a configuration file, and nothing here is known to the parts it configures: they
+//! take the values.
+//!
+//! Invariants:
+//! - `config/default.toml` holds every key with its default and its reason; there is no other place
+//!   for a default, and a key that is not in it is refused;
+//! - one start tells every fault, and no fault holds the value of a secret;
+//! - no `Debug` of a setting prints a secret;
+//! - settings that are unsafe in production are refused there, not warned about.
+//!
+//! How to add a key: write it with its comment into `config/default.toml`, read it in the file of
+//! its section; a test fails when one of the two is forgotten.
+
+mod address;
+mod clients;
+mod database;
+mod fault;
+mod gateway;
+mod keys;
+mod layer;
+mod limits;
+mod otp;
+mod phone;
+mod reader;
+mod secrets;
+mod server;
+mod sources;
+mod startmessaging;
+mod table;
+mod telemetry;
+#[cfg(test)]
+mod tests;
+mod tokens;
+
+use std::{collections::BTreeMap, fmt, path::Path};
+
+use crate::phone::PhoneRules;
+
+use reader::{Effective, Read, Reader};
+use sources::Sources;
+
+pub use address::{AddressError, Issuer};
+pub use clients::{Client, ClientId, Clients, InvalidClientId, SecretHash};
+pub use database::Database;
+pub use fault::{ConfigError, Fault};
+pub use gateway::Gateway;
+pub use limits::{IpLimits, Limits, PhoneLimits, SpendLimits};
+pub use otp::Otp;
+pub use phone::TestNumber;
+pub use secrets::{MasterKey, Secrets};
+pub use server::Server;
+pub use startmessaging::{CodeOwner, StartMessaging};
+pub use telemetry::{LogFormat, Telemetry};
+pub use tokens::{SigningAlgorithm, Tokens};
+
+/// What the process runs for, chosen by `OTP_AUTH_ENV`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// A developer's machine; the default.
+    Development,
+    /// Real users; unsafe settings are refused.
+    Production,
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Development => "development",
+            Self::Production => "production",
+        })
+    }
+}
+
+/// Every setting, checked.
+#[derive(Debug)]
+pub struct Settings {
+    /// What the process runs for.
+    pub profile: Profile,
+    /// Listeners, issuer, proxies.
+    pub server: Server,
+    /// PostgreSQL.
+    pub database: Database,
+    /// Master key and admin token.
+    pub secrets: Secrets,
+    /// The provider.
+    pub startmessaging: StartMessaging,
+    /// The codes.
+    pub otp: Otp,
+    /// Whose numbers are accepted.
+    pub phone: PhoneRules,
+    /// How much may be asked for.
+    pub limits: Limits,
+    /// Tokens, sessions and signing keys.
+    pub tokens: Tokens,
+    /// `/v1/authorize`.
+    pub gateway: Gateway,
+    /// Logs and traces.
+    pub telemetry: Telemetry,
+    /// Who may ask.
+    pub clients: Clients,
+    /// Numbers with a fixed code.
+    pub test_numbers: Vec<TestNumber>,
+    /// What `summary` shows.
+    effective: BTreeMap<String, Effective>,
+}
+
+impl Settings {
+    /// Reads all settings: the built-in ones, the operator's file if there is one, and the
+    /// environment, which is passed in so that tests need not change that of their process.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every fault there is.
+    pub fn load(
+        environment: impl Iterator<Item = (String, String)>,
+        config_file: Option<&Path>,
+    ) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(Sources::read(environment, config_file));
+        let settings = Self::read(&mut reader);
+        let (faults, effective) = reader.finish();
+        match settings {
+            Ok(settings) if faults.is_empty() => Ok(Self {
+                effective,
+                ..settings
+            }),
+            _ => Err(ConfigError { faults }),
+        }
+    }
+
+    /// Reads every section before it gives up on any, so that all faults are found.
+    fn read(reader: &mut Reader) -> Read<Self> {
+        let server = server::read(reader);
+        let database = database::read(reader);
+        let secrets = secrets::read(reader);
+        let startmessaging = startmessaging::read(reader);
+        let otp = otp::read(reader);
+        let phone = phone::read(reader);
+        let limits = limits::read(reader);
+        let tokens = tokens::read(reader);
+        let gateway = gateway::read(reader);
+        let telemetry = telemetry::read(reader);
+        let clients = clients::read(reader, tokens.as_ref().map_err(|noted| *noted));
+        let test_numbers = phone::read_test_numbers(reader, phone.as_ref().map_err(|noted| *noted));
+        Ok(Self {
+            profile: reader.profile(),
+            server: server?,
+            database: database?,
+            secrets: secrets?,
+            startmessaging: startmessaging?,
+            otp: otp?,
+            phone: phone?,
+            limits: limits?,
+            tokens: tokens?,
+            gateway: gateway?,
+            telemetry: telemetry?,
+            clients: clients?,
+            test_numbers: test_numbers?,
+            effective: BTreeMap::new(),
+        })
+    }
+
+    /// The settings in effect as they were read, one `key = value` a line with where each came
+    /// from; of secrets only whether they are set.
+    pub fn summary(&self) -> String {
+        let mut lines = vec![format!("OTP_AUTH_ENV = {}", self.profile)];
+        lines.extend(
+            self.effective
+                .iter()
+                .map(|(key, setting)| format!("{key} = {}  # {}", setting.shown, setting.origin)),
+        );
+        lines.join("\n")
+    }
+}

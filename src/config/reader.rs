@@ -1,0 +1,305 @@
+//! Typed access to the merged settings. A getter that finds a fault notes it and goes on, so that
+//! one start tells all of them.
+
+use std::{
+    collections::BTreeMap, fmt::Display, num::NonZeroU32, ops::RangeInclusive, str::FromStr,
+    time::Duration,
+};
+
+use ::config::{Config, Value, ValueKind};
+use secrecy::SecretString;
+
+use super::{
+    Profile,
+    fault::Fault,
+    sources::{DEFAULT_ORIGIN, Sources},
+};
+
+/// A setting as it was read, for `config check`; of a secret only whether it is set.
+#[derive(Clone, Debug)]
+pub(super) struct Effective {
+    pub(super) shown: String,
+    pub(super) origin: String,
+}
+
+/// A fault was noted. It says nothing itself: the fault is with the [`Reader`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Noted;
+
+/// What a getter returns.
+pub(super) type Read<T> = Result<T, Noted>;
+
+/// The merged settings and what was found wrong with them so far.
+pub(super) struct Reader {
+    root: Value,
+    profile: Profile,
+    faults: Vec<Fault>,
+    effective: BTreeMap<String, Effective>,
+}
+
+impl Reader {
+    pub(super) fn new(sources: Sources) -> Self {
+        let Sources {
+            profile,
+            layers,
+            mut faults,
+        } = sources;
+        let merged = layers
+            .into_iter()
+            .fold(Config::builder(), |builder, layer| {
+                builder.add_source(layer)
+            });
+        let root = match merged.build() {
+            Ok(config) => config.cache,
+            Err(error) => {
+                faults.push(Fault {
+                    key: "settings".to_owned(),
+                    origin: None,
+                    problem: error.to_string(),
+                });
+                Value::default()
+            }
+        };
+        Self {
+            root,
+            profile,
+            faults,
+            effective: BTreeMap::new(),
+        }
+    }
+
+    /// The faults and, by key, the settings that were read.
+    pub(super) fn finish(self) -> (Vec<Fault>, BTreeMap<String, Effective>) {
+        (self.faults, self.effective)
+    }
+
+    pub(super) fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// Notes what is wrong with a key.
+    pub(super) fn fault(&mut self, key: &str, problem: impl Into<String>) -> Noted {
+        let root_key = key.split('[').next().unwrap_or(key);
+        let origin = self
+            .find(root_key)
+            .and_then(Value::origin)
+            .filter(|origin| *origin != DEFAULT_ORIGIN)
+            .map(str::to_owned);
+        self.faults.push(Fault {
+            key: key.to_owned(),
+            origin,
+            problem: problem.into(),
+        });
+        Noted
+    }
+
+    /// Notes what is tolerable on a developer's machine only.
+    pub(super) fn fault_in_production(&mut self, key: &str, problem: impl Into<String>) {
+        if self.profile == Profile::Production {
+            self.fault(key, problem);
+        }
+    }
+
+    /// Text, which may be empty.
+    pub(super) fn text(&mut self, key: &str) -> Read<String> {
+        let value = self.take(key)?;
+        as_text(&value)
+            .map(str::to_owned)
+            .ok_or_else(|| self.fault(key, "must be text in quotes"))
+    }
+
+    /// Text, where empty means that it is not set.
+    pub(super) fn optional_text(&mut self, key: &str) -> Read<Option<String>> {
+        self.text(key)
+            .map(|text| Some(text).filter(|text| !text.is_empty()))
+    }
+
+    /// Text that a type understands. `mend` says what to give, as in "give an address".
+    pub(super) fn parsed<T: FromStr>(&mut self, key: &str, mend: &str) -> Read<T> {
+        let text = self.text(key)?;
+        let parsed = text.parse().ok();
+        parsed.ok_or_else(|| self.fault(key, format!("{text:?} cannot be used; {mend}")))
+    }
+
+    /// A secret, where empty means that it is not set. Its value is in no fault.
+    pub(super) fn secret(&mut self, key: &str) -> Read<Option<SecretString>> {
+        let value = self.require(key)?;
+        let Some(text) = as_text(&value) else {
+            return Err(self.fault(key, "must be text in quotes"));
+        };
+        let secret = Some(text).filter(|text| !text.is_empty());
+        self.show(
+            key,
+            if secret.is_some() {
+                "(set)"
+            } else {
+                "(not set)"
+            },
+        );
+        Ok(secret.map(SecretString::from))
+    }
+
+    /// A whole number within bounds.
+    pub(super) fn integer<T>(&mut self, key: &str, range: RangeInclusive<T>) -> Read<T>
+    where
+        T: Copy + PartialOrd + Display + TryFrom<i64>,
+    {
+        let value = self.take(key)?;
+        let number = if let ValueKind::I64(number) = value.kind {
+            Some(number)
+        } else {
+            as_text(&value).and_then(|text| text.parse().ok())
+        };
+        number
+            .and_then(|number| T::try_from(number).ok())
+            .filter(|number| range.contains(number))
+            .ok_or_else(|| {
+                let (given, low, high) = (quoted(&value), range.start(), range.end());
+                self.fault(
+                    key,
+                    format!("{given} is not a whole number from {low} to {high}"),
+                )
+            })
+    }
+
+    /// A duration in whole seconds.
+    pub(super) fn seconds(&mut self, key: &str, range: RangeInclusive<u64>) -> Read<Duration> {
+        self.integer(key, range).map(Duration::from_secs)
+    }
+
+    /// A duration in whole milliseconds.
+    pub(super) fn millis(&mut self, key: &str, range: RangeInclusive<u64>) -> Read<Duration> {
+        self.integer(key, range).map(Duration::from_millis)
+    }
+
+    /// A limit, where 0 switches it off.
+    pub(super) fn limit(&mut self, key: &str, highest: u32) -> Read<Option<NonZeroU32>> {
+        self.integer(key, 0..=highest).map(NonZeroU32::new)
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&mut self, key: &str) -> Read<bool> {
+        let value = self.take(key)?;
+        let flag = if let ValueKind::Boolean(flag) = value.kind {
+            Some(flag)
+        } else {
+            as_text(&value).and_then(|text| text.parse().ok())
+        };
+        flag.ok_or_else(|| self.fault(key, format!("{} is neither true nor false", quoted(&value))))
+    }
+
+    /// A list of texts or numbers; a text is split at its commas.
+    pub(super) fn list(&mut self, key: &str) -> Read<Vec<String>> {
+        let value = self.require(key)?;
+        let items = if let ValueKind::Array(items) = &value.kind {
+            items.iter().map(as_item).collect()
+        } else {
+            as_text(&value).map(split_at_commas)
+        };
+        let Some(items) = items else {
+            return Err(self.fault(key, "must be a list, such as [\"a\", \"b\"]"));
+        };
+        self.show(key, format!("[{}]", items.join(", ")));
+        Ok(items)
+    }
+
+    /// A list of which each item must be understood; every bad one is a fault.
+    pub(super) fn parsed_list<T>(
+        &mut self,
+        key: &str,
+        mend: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Read<Vec<T>> {
+        let parsed: Vec<Read<T>> = self
+            .list(key)?
+            .iter()
+            .map(|item| {
+                parse(item)
+                    .ok_or_else(|| self.fault(key, format!("{item:?} cannot be used; {mend}")))
+            })
+            .collect();
+        // Collected in two steps: the first fault must not hide the others.
+        parsed.into_iter().collect()
+    }
+
+    /// A list of tables as it stands.
+    pub(super) fn tables(&mut self, key: &str) -> Read<Vec<Value>> {
+        if let ValueKind::Array(items) = self.require(key)?.kind {
+            return Ok(items);
+        }
+        Err(self.fault(key, format!("must be a list of tables; write [[{key}]]")))
+    }
+
+    /// What `config check` shows for a key.
+    pub(super) fn show(&mut self, key: &str, shown: impl Into<String>) {
+        let origin = self
+            .find(key)
+            .and_then(Value::origin)
+            .unwrap_or(DEFAULT_ORIGIN)
+            .to_owned();
+        self.effective.insert(
+            key.to_owned(),
+            Effective {
+                shown: shown.into(),
+                origin,
+            },
+        );
+    }
+
+    /// A value that may be shown.
+    fn take(&mut self, key: &str) -> Read<Value> {
+        let value = self.require(key)?;
+        self.show(key, quoted(&value));
+        Ok(value)
+    }
+
+    fn require(&mut self, key: &str) -> Read<Value> {
+        self.find(key).cloned().ok_or_else(|| {
+            self.fault(
+                key,
+                "is not in config/default.toml, where every key must be",
+            )
+        })
+    }
+
+    fn find(&self, key: &str) -> Option<&Value> {
+        key.split('.').try_fold(&self.root, |value, name| {
+            if let ValueKind::Table(table) = &value.kind {
+                table.get(name)
+            } else {
+                None
+            }
+        })
+    }
+}
+
+fn as_text(value: &Value) -> Option<&str> {
+    if let ValueKind::String(text) = &value.kind {
+        Some(text)
+    } else {
+        None
+    }
+}
+
+fn as_item(value: &Value) -> Option<String> {
+    if let ValueKind::I64(number) = value.kind {
+        return Some(number.to_string());
+    }
+    as_text(value).map(str::to_owned)
+}
+
+fn split_at_commas(text: &str) -> Vec<String> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The value as one would write it, on one line.
+fn quoted(value: &Value) -> String {
+    match as_text(value) {
+        Some(text) => format!("{text:?}"),
+        None => value.kind.to_string().escape_debug().to_string(),
+    }
+}

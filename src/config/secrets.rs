@@ -1,0 +1,133 @@
+//! `[secrets]`: the master key and the admin token.
+
+use std::fmt;
+
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use secrecy::{ExposeSecret, SecretBox, SecretString};
+
+use super::reader::{Read, Reader};
+
+/// Bytes of the master key: HKDF-SHA-256 needs no more (RFC 5869), and AES-256 no less.
+const MASTER_KEY_BYTES: usize = 32;
+/// Fewest characters of the admin token: 128 bits in hex (OWASP ASVS 5.0, 7.2.3).
+const ADMIN_TOKEN_MIN: usize = 32;
+
+/// `[secrets]`
+pub struct Secrets {
+    /// All other keys derive from it.
+    pub master_key: MasterKey,
+    /// Bearer token of the admin calls; `None` closes them.
+    pub admin_token: Option<SecretString>,
+}
+
+/// 32 secret bytes, wiped from memory when dropped.
+pub type MasterKey = SecretBox<[u8; MASTER_KEY_BYTES]>;
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secrets").finish_non_exhaustive()
+    }
+}
+
+pub(super) fn read(reader: &mut Reader) -> Read<Secrets> {
+    let master_key = master_key(reader);
+    let admin_token = admin_token(reader);
+    Ok(Secrets {
+        master_key: master_key?,
+        admin_token: admin_token?,
+    })
+}
+
+fn master_key(reader: &mut Reader) -> Read<MasterKey> {
+    const KEY: &str = "secrets.master_key";
+    const MAKE: &str = "make one with: openssl rand -base64 32";
+    let Some(text) = reader.secret(KEY)? else {
+        return Err(reader.fault(KEY, format!("is not set; {MAKE}")));
+    };
+    let Some(key) = decode(text.expose_secret()) else {
+        return Err(reader.fault(
+            KEY,
+            format!("is not 32 bytes in base64 or 64 hex digits; {MAKE}"),
+        ));
+    };
+    let key = SecretBox::new(Box::new(key));
+    if has_equal_steps(key.expose_secret(), Some(0)) {
+        return Err(reader.fault(KEY, format!("is one byte repeated; {MAKE}")));
+    }
+    if has_equal_steps(key.expose_secret(), None) || is_readable(key.expose_secret()) {
+        reader.fault_in_production(KEY, format!("is a sample or a phrase, not random; {MAKE}"));
+    }
+    Ok(key)
+}
+
+/// Hex is tried first: 64 hex digits are base64 too, but of 48 bytes.
+fn decode(text: &str) -> Option<[u8; MASTER_KEY_BYTES]> {
+    decode_hex(text).or_else(|| {
+        let lenient =
+            GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+        [alphabet::STANDARD, alphabet::URL_SAFE]
+            .iter()
+            .find_map(|alphabet| GeneralPurpose::new(alphabet, lenient).decode(text).ok())
+            .and_then(|bytes| bytes.try_into().ok())
+    })
+}
+
+/// Reads exactly twice as many hex digits, in either case, as the array has bytes.
+pub(super) fn decode_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    let digits: Option<Vec<u32>> = text.chars().map(|digit| digit.to_digit(16)).collect();
+    let digits = digits.filter(|digits| digits.len() == 2 * N)?;
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = u8::try_from(pair.iter().fold(0, |sum, digit| sum * 16 + digit)).ok()?;
+    }
+    Some(bytes)
+}
+
+/// Whether each byte differs from the one before by the same amount (by `step`, if given): one
+/// byte repeated, or 00 01 02 as in many examples.
+fn has_equal_steps(key: &[u8], step: Option<u8>) -> bool {
+    let mut steps = key
+        .iter()
+        .zip(key.iter().skip(1))
+        .map(|(one, next)| next.wrapping_sub(*one));
+    let first = steps.next();
+    step.is_none_or(|step| first == Some(step)) && steps.all(|step| Some(step) == first)
+}
+
+/// Whether all bytes are printable ASCII: a phrase that somebody typed, such as the sample keys of
+/// documentation. Of random keys one in 10^13 is.
+fn is_readable(key: &[u8]) -> bool {
+    key.iter()
+        .all(|byte| byte.is_ascii_graphic() || *byte == b' ')
+}
+
+fn admin_token(reader: &mut Reader) -> Read<Option<SecretString>> {
+    const KEY: &str = "secrets.admin_token";
+    const MAKE: &str = "make one with: openssl rand -hex 32";
+    let token = reader.secret(KEY)?;
+    match &token {
+        None => reader.fault_in_production(KEY, format!("is not set; {MAKE}")),
+        Some(token) if token.expose_secret().len() < ADMIN_TOKEN_MIN => {
+            reader.fault(
+                KEY,
+                format!("has less than {ADMIN_TOKEN_MIN} characters; {MAKE}"),
+            );
+        }
+        Some(token) if !is_header_text(token.expose_secret()) => {
+            reader.fault(
+                KEY,
+                format!("holds a blank or a letter that no header can carry; {MAKE}"),
+            );
+        }
+        Some(_) => {}
+    }
+    Ok(token)
+}
+
+/// Whether a text can stand in an HTTP header as one word (RFC 9110 section 5.5, VCHAR).
+pub(super) fn is_header_text(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
+}
