@@ -1,9 +1,9 @@
 //! The sandbox's own routes: the inbox page, what it shows, and the fault switches.
 
 use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
+use actix_web::error::InternalError;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
-use actix_web::web::{Data, Payload, Query};
+use actix_web::web::{Data, Payload, Query, QueryConfig};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -81,6 +81,20 @@ struct Complaint {
     error: String,
 }
 
+fn complain(error: &impl ToString) -> HttpResponse {
+    HttpResponse::BadRequest().json(Complaint {
+        error: error.to_string(),
+    })
+}
+
+/// Makes a query that does not parse a complaint like any other.
+pub(super) fn query_config() -> QueryConfig {
+    QueryConfig::default().error_handler(|error, _| {
+        let response = complain(&error);
+        InternalError::from_response(error, response).into()
+    })
+}
+
 /// `PUT /sandbox/faults`
 pub(super) async fn arm(payload: Payload, state: Data<State>) -> HttpResponse {
     let body = body::read_bytes(payload).await.unwrap_or_default();
@@ -89,12 +103,7 @@ pub(super) async fn arm(payload: Payload, state: Data<State>) -> HttpResponse {
             state.change_faults(|faults| faults.arm(fault));
             faults(state).await
         }
-        Err(error) => {
-            let complaint = Complaint {
-                error: error.to_string(),
-            };
-            HttpResponse::build(StatusCode::BAD_REQUEST).json(complaint)
-        }
+        Err(error) => complain(&error),
     }
 }
 

@@ -219,6 +219,7 @@ fn routes(config: &mut web::ServiceConfig) {
     let resource =
         |path: &str| web::resource(path.to_owned()).default_service(web::to(exchange::not_found));
     config
+        .app_data(inbox::query_config())
         .service(resource("/otp/send").route(web::post().to(api_send::handle)))
         .service(resource("/otp/verify").route(web::post().to(api_verify::handle)))
         .service(resource("/messages/{id}").route(web::get().to(api_messages::handle)))
