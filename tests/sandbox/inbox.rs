@@ -88,6 +88,29 @@ async fn the_page_is_one_file_that_may_only_run_what_it_brings() {
     }
 }
 
+#[tokio::test]
+async fn the_page_offers_every_kind_of_fault() {
+    let rig = Rig::service();
+    let page = rig.get("/").await.text;
+
+    let complaint = rig.arm(json!({ "kind": "?" })).await.json()["error"].to_string();
+
+    let kinds: Vec<_> = complaint.split('`').skip(3).step_by(2).collect();
+    assert_eq!(kinds.len(), 14, "{complaint}");
+    for kind in kinds {
+        assert!(page.contains(&format!("    {kind}: '")), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_can_be_asked_for_its_head() {
+    let rig = Rig::service();
+
+    let answer = rig.answer(rig.request(Method::HEAD, "/")).await;
+
+    assert_eq!((answer.status, answer.text.as_str()), (200, ""));
+}
+
 /// Reads server-sent events one at a time.
 struct Feed {
     response: Response,
