@@ -286,7 +286,9 @@ mod tests {
 
     fn armed(faults: &[Fault]) -> Faults {
         let mut armed = Faults::default();
-        faults.iter().for_each(|fault| armed.arm(*fault));
+        for fault in faults {
+            armed.arm(*fault);
+        }
         armed
     }
 
