@@ -7,7 +7,7 @@ use actix_web::web::Payload;
 use futures_util::StreamExt;
 use serde_json::{Map, Value};
 
-use super::refusal::Refusal;
+use super::refusal::{ParserText, Refusal};
 
 /// Express' default body limit, `100kb`.
 const LIMIT_BYTES: usize = 102_400;
@@ -66,12 +66,12 @@ fn parse(bytes: &[u8]) -> Result<Members, Refusal> {
         && first != '{'
         && first != '['
     {
-        return Err(Refusal::NotJson(unexpected(&text, at)));
+        return Err(Refusal::NotJson(ParserText(unexpected(&text, at))));
     }
     match serde_json::from_str(&text) {
         Ok(Value::Object(members)) => Ok(members),
         Ok(_) => Ok(Members::new()),
-        Err(error) => Err(Refusal::NotJson(parser_text(&text, &error))),
+        Err(error) => Err(Refusal::NotJson(ParserText(parser_text(&text, &error)))),
     }
 }
 
@@ -171,12 +171,11 @@ mod tests {
         ];
 
         for (body, expected) in cases {
-            let outcome = parse(body.as_bytes());
+            let refusal = parse(body.as_bytes()).unwrap_err();
 
             assert_eq!(
-                outcome,
-                Err(Refusal::NotJson(expected.to_owned())),
-                "{body}"
+                (refusal.code(), refusal.message().as_str()),
+                ("INVALID_INPUT", expected)
             );
         }
     }

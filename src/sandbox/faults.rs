@@ -197,7 +197,7 @@ pub struct ArmedFault {
 pub(super) struct Faults(Vec<ArmedFault>);
 
 impl Faults {
-    /// Arms a fault; one of the same kind is replaced where it stands.
+    /// Arms a fault; one of the same kind is replaced where it stands, by no times disarmed.
     pub(super) fn arm(&mut self, fault: Fault) {
         let Fault {
             kind,
@@ -205,6 +205,9 @@ impl Faults {
             times,
             delay,
         } = fault;
+        if times == Some(0) {
+            return self.disarm(Some(kind));
+        }
         let delay_ms = u64::try_from(delay.as_millis())
             .unwrap_or(MAX_DELAY_MS)
             .min(MAX_DELAY_MS);
@@ -266,4 +269,80 @@ fn happens(probability: f64, random: &dyn Random) -> bool {
         return false;
     };
     f64::from(u32::from_be_bytes(bytes)) < probability * (f64::from(u32::MAX) + 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{RandomUnavailable, SystemRandom};
+
+    struct NoRandom;
+
+    impl Random for NoRandom {
+        fn fill(&self, _: &mut [u8]) -> Result<(), RandomUnavailable> {
+            Err(RandomUnavailable)
+        }
+    }
+
+    fn armed(faults: &[Fault]) -> Faults {
+        let mut armed = Faults::default();
+        for fault in faults {
+            armed.arm(*fault);
+        }
+        armed
+    }
+
+    #[test]
+    fn a_fault_strikes_as_often_as_it_was_armed_for() {
+        for times in 1..=3 {
+            let fault = Fault {
+                times: Some(times),
+                ..Fault::always(FaultKind::Http500)
+            };
+            let mut armed = armed(&[fault]);
+
+            let struck = (0..10).filter(|_| armed.strike(Route::Send, &SystemRandom).is_some());
+
+            assert_eq!(struck.count(), usize::try_from(times).unwrap());
+            assert_eq!(armed.list(), []);
+        }
+    }
+
+    #[test]
+    fn arming_a_fault_for_no_times_disarms_it() {
+        let fault = Fault::always(FaultKind::Hang);
+
+        let armed = armed(&[
+            fault,
+            Fault {
+                times: Some(0),
+                ..fault
+            },
+        ]);
+
+        assert_eq!(armed.list(), []);
+    }
+
+    #[test]
+    fn without_randomness_only_certain_faults_strike() {
+        let unlikely = Fault {
+            probability: 0.999,
+            ..Fault::always(FaultKind::Hang)
+        };
+        let mut armed = armed(&[unlikely, Fault::always(FaultKind::Http500)]);
+
+        let struck = armed.strike(Route::Send, &NoRandom).map(|fault| fault.kind);
+
+        assert_eq!(struck, Some(FaultKind::Http500));
+    }
+
+    #[test]
+    fn faults_of_sending_leave_verify_alone_and_all_leave_messages_alone() {
+        let mut all = armed(&[Fault::always(FaultKind::SendFailed)]);
+
+        assert!(all.strike(Route::Verify, &SystemRandom).is_none());
+        all.arm(Fault::always(FaultKind::Http500));
+        assert!(all.strike(Route::Message, &SystemRandom).is_none());
+        assert!(all.strike(Route::Verify, &SystemRandom).is_some());
+    }
 }

@@ -1,9 +1,9 @@
 //! The sandbox's own routes: the inbox page, what it shows, and the fault switches.
 
 use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
+use actix_web::error::InternalError;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
-use actix_web::web::{Data, Payload, Query};
+use actix_web::web::{Data, Payload, Query, QueryConfig};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -13,43 +13,47 @@ use super::body;
 use super::faults::{Fault, FaultKind};
 use super::state::{Requests, State};
 
-const PAGE: &str = include_str!("inbox.html");
+const TEMPLATE: &str = include_str!("inbox/page.html");
+const STYLE: &str = include_str!("inbox/style.css");
+const SCRIPT: &str = include_str!("inbox/script.js");
 
-/// The page's `Content-Security-Policy`: only the two inline blocks that are compiled in may run,
-/// by their hashes, and the page may talk to nobody but the sandbox.
-pub(super) struct PagePolicy(String);
+/// The inbox page in one piece, and the policy it is served under.
+pub(super) struct Page {
+    html: String,
+    policy: String,
+}
 
-impl PagePolicy {
-    /// Works the policy out from the page.
+impl Page {
+    /// Puts the page together. Its `Content-Security-Policy` lets only the style and the script
+    /// that are compiled in apply, by their hashes, and lets them talk to the sandbox alone.
     pub(super) fn new() -> Self {
-        let script = source_hash("<script>", "</script>");
-        let style = source_hash("<style>", "</style>");
-        Self(format!(
+        let html = TEMPLATE
+            .replace("{{style}}", STYLE)
+            .replace("{{script}}", SCRIPT);
+        let (style, script) = (source_hash(STYLE), source_hash(SCRIPT));
+        let policy = format!(
             "default-src 'none'; script-src '{script}'; style-src '{style}'; \
              connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
-             frame-ancestors 'none'"
-        ))
+             frame-ancestors 'none'; require-trusted-types-for 'script'"
+        );
+        Self { html, policy }
     }
 }
 
-fn source_hash(open: &str, close: &str) -> String {
-    let inline = PAGE
-        .split_once(open)
-        .and_then(|(_, rest)| rest.split_once(close))
-        .map_or("", |(inline, _)| inline);
+fn source_hash(inline: &str) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, inline.as_bytes());
     format!("sha256-{}", STANDARD.encode(digest))
 }
 
 /// `GET /`
-pub(super) async fn page(policy: Data<PagePolicy>) -> HttpResponse {
+pub(super) async fn page(page: Data<Page>) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
-        .insert_header((CONTENT_SECURITY_POLICY, policy.0.clone()))
+        .insert_header((CONTENT_SECURITY_POLICY, page.policy.clone()))
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header(("X-Content-Type-Options", "nosniff"))
         .insert_header(("Referrer-Policy", "no-referrer"))
-        .body(PAGE)
+        .body(page.html.clone())
 }
 
 /// Which messages.
@@ -81,6 +85,20 @@ struct Complaint {
     error: String,
 }
 
+fn complain(error: &impl ToString) -> HttpResponse {
+    HttpResponse::BadRequest().json(Complaint {
+        error: error.to_string(),
+    })
+}
+
+/// Makes a query that does not parse a complaint like any other.
+pub(super) fn query_config() -> QueryConfig {
+    QueryConfig::default().error_handler(|error, _| {
+        let response = complain(&error);
+        InternalError::from_response(error, response).into()
+    })
+}
+
 /// `PUT /sandbox/faults`
 pub(super) async fn arm(payload: Payload, state: Data<State>) -> HttpResponse {
     let body = body::read_bytes(payload).await.unwrap_or_default();
@@ -89,12 +107,7 @@ pub(super) async fn arm(payload: Payload, state: Data<State>) -> HttpResponse {
             state.change_faults(|faults| faults.arm(fault));
             faults(state).await
         }
-        Err(error) => {
-            let complaint = Complaint {
-                error: error.to_string(),
-            };
-            HttpResponse::build(StatusCode::BAD_REQUEST).json(complaint)
-        }
+        Err(error) => complain(&error),
     }
 }
 

@@ -106,6 +106,8 @@ pub(super) fn text(otp: &str, app_name: Option<&str>, expiry: Option<&str>) -> S
 /// All SMS that are remembered.
 pub(super) struct Messages {
     kept: VecDeque<Message>,
+    /// How many of the newest are not delivered yet: they are delivered in the order of sending.
+    undelivered: usize,
     delivery_delay: TimeDelta,
 }
 
@@ -115,6 +117,7 @@ impl Messages {
         let delivery_delay = TimeDelta::from_std(delivery_delay).unwrap_or(TimeDelta::MAX);
         Self {
             kept: VecDeque::new(),
+            undelivered: 0,
             delivery_delay,
         }
     }
@@ -125,33 +128,39 @@ impl Messages {
             self.kept.pop_front();
         }
         self.kept.push_back(message);
+        self.undelivered = self.undelivered.saturating_add(1).min(self.kept.len());
     }
 
     /// Marks as delivered what is due, and returns the ids in the order of sending.
     pub(super) fn deliver(&mut self, now: DateTime<Utc>) -> Vec<Uuid> {
         let delay = self.delivery_delay;
-        let mut delivered: Vec<_> = self
+        let first = self.kept.len().saturating_sub(self.undelivered);
+        let delivered: Vec<_> = self
             .kept
-            .iter_mut()
-            .rev()
-            // They are delivered in order, so the undelivered are the newest.
-            .take_while(|message| message.status == MessageStatus::Sent)
-            .filter(|message| now - message.created_at >= delay)
+            .range_mut(first..)
+            .take_while(|message| now - message.created_at >= delay)
             .map(|message| {
                 message.status = MessageStatus::Delivered;
                 message.id
             })
             .collect();
-        delivered.reverse();
+        self.undelivered = self.undelivered.saturating_sub(delivered.len());
         delivered
     }
 
-    /// The SMS, newest first, of one number or of all.
+    /// The SMS, newest first, of one number or of all. The number's plus sign may be missing: in
+    /// a query that nobody encoded it arrives as a space.
     pub(super) fn newest_first(&self, phone_number: Option<&str>) -> Vec<Message> {
+        let digits = |number: &str| number.trim().trim_start_matches('+').to_owned();
+        let wanted = phone_number.map(digits);
         self.kept
             .iter()
             .rev()
-            .filter(|message| phone_number.is_none_or(|phone| message.phone_number == phone))
+            .filter(|message| {
+                wanted
+                    .as_ref()
+                    .is_none_or(|wanted| digits(&message.phone_number) == *wanted)
+            })
             .cloned()
             .collect()
     }
@@ -164,6 +173,7 @@ impl Messages {
     /// Forgets all.
     pub(super) fn clear(&mut self) {
         self.kept.clear();
+        self.undelivered = 0;
     }
 
     /// The customer's view of one SMS, for `GET /messages/:id`.
@@ -237,5 +247,107 @@ impl CustomerMessage {
             delivered_at,
             created_at,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sms(number: usize, text: &str, now: DateTime<Utc>) -> Option<Message> {
+        let id = Uuid::from_u128(u128::try_from(number).unwrap());
+        Message::sent(id, format!("+9190000{number:05}"), text, None, now)
+    }
+
+    fn inbox() -> (Messages, DateTime<Utc>) {
+        (Messages::new(Duration::from_secs(2)), DateTime::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn the_code_is_the_first_run_of_four_to_six_digits() {
+        let cases = [
+            ("Code 1234.", Some("1234")),
+            ("Code 123456", Some("123456")),
+            ("Code 12345678", Some("123456")),
+            ("In 5 minutes: 98765", Some("98765")),
+            ("Shop2024: 123456", Some("2024")),
+            ("Code 123", None),
+            ("", None),
+        ];
+
+        for (text, code) in cases {
+            let found = sms(1, text, DateTime::UNIX_EPOCH).map(|message| message.code);
+            assert_eq!(found.as_deref(), code, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_oldest_message_is_forgotten_beyond_the_limit() {
+        let (mut inbox, now) = inbox();
+
+        for number in 0..=MAX_MESSAGES {
+            inbox.push(sms(number, "1234", now).unwrap());
+        }
+
+        let kept = inbox.newest_first(None);
+        assert_eq!((kept.len(), inbox.len()), (MAX_MESSAGES, MAX_MESSAGES));
+        assert_eq!(kept.last().unwrap().id, Uuid::from_u128(1));
+        assert_eq!(
+            inbox.deliver(now + TimeDelta::seconds(2)).len(),
+            MAX_MESSAGES
+        );
+    }
+
+    #[test]
+    fn a_text_is_cut_at_its_limit() {
+        let text = format!("1234 {}", "é".repeat(MAX_TEXT_CHARS));
+
+        let message = sms(1, &text, DateTime::UNIX_EPOCH).unwrap();
+
+        assert_eq!(message.text.chars().count(), MAX_TEXT_CHARS);
+    }
+
+    #[test]
+    fn each_message_is_delivered_once_and_in_order() {
+        let (mut inbox, now) = inbox();
+        inbox.push(sms(1, "1234", now).unwrap());
+        inbox.push(sms(2, "1234", now + TimeDelta::seconds(1)).unwrap());
+        let ids = |numbers: &[u128]| {
+            numbers
+                .iter()
+                .map(|n| Uuid::from_u128(*n))
+                .collect::<Vec<_>>()
+        };
+
+        let delivered: Vec<_> = [1_999, 2_000, 2_001, 3_000]
+            .map(|ms| inbox.deliver(now + TimeDelta::milliseconds(ms)))
+            .into();
+
+        assert_eq!(delivered, [ids(&[]), ids(&[1]), ids(&[]), ids(&[2])]);
+    }
+
+    #[test]
+    fn a_message_is_found_by_its_number_with_and_without_the_plus() {
+        let (mut inbox, now) = inbox();
+        inbox.push(sms(7, "1234", now).unwrap());
+
+        for (phone, found) in [
+            ("+919000000007", 1),
+            ("919000000007", 1),
+            (" 919000000007", 1),
+            ("+91900000000", 0),
+        ] {
+            assert_eq!(inbox.newest_first(Some(phone)).len(), found, "{phone}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_neither_number_nor_text_nor_code() {
+        let shown = format!("{:?}", sms(7, "Code 482913", DateTime::UNIX_EPOCH));
+
+        assert!(
+            !shown.contains("91900000") && !shown.contains("482913"),
+            "{shown}"
+        );
     }
 }

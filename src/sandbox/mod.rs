@@ -38,7 +38,7 @@ use serde::Serialize;
 
 pub use self::faults::{ArmedFault, Fault, FaultKind};
 pub use self::handle::SandboxHandle;
-use self::inbox::PagePolicy;
+use self::inbox::Page;
 pub use self::messages::{Message, MessageStatus};
 pub use self::state::Requests;
 use self::state::State;
@@ -151,11 +151,11 @@ impl Sandbox {
     pub fn bind(addr: SocketAddr, options: SandboxOptions) -> Result<Self, SandboxError> {
         let state = Arc::new(State::new(options));
         let shared = Data::from(Arc::clone(&state));
-        let policy = Data::new(PagePolicy::new());
+        let page = Data::new(Page::new());
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(shared.clone())
-                .app_data(policy.clone())
+                .app_data(page.clone())
                 .configure(routes)
         })
         .workers(WORKERS)
@@ -219,10 +219,15 @@ fn routes(config: &mut web::ServiceConfig) {
     let resource =
         |path: &str| web::resource(path.to_owned()).default_service(web::to(exchange::not_found));
     config
+        .app_data(inbox::query_config())
         .service(resource("/otp/send").route(web::post().to(api_send::handle)))
         .service(resource("/otp/verify").route(web::post().to(api_verify::handle)))
         .service(resource("/messages/{id}").route(web::get().to(api_messages::handle)))
-        .service(resource("/").route(web::get().to(inbox::page)))
+        .service(
+            resource("/")
+                .route(web::get().to(inbox::page))
+                .route(web::head().to(inbox::page)),
+        )
         .service(
             resource("/sandbox/messages")
                 .route(web::get().to(inbox::messages))

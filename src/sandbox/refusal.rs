@@ -3,7 +3,19 @@
 //! The sentences are wire format: clients have been seen to match on them, so a test compares each
 //! with the provider's published or observed text.
 
+use std::fmt;
+
 use actix_web::http::StatusCode;
+
+/// A JSON parser's complaint. It quotes the body, so `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct ParserText(pub(super) String);
+
+impl fmt::Debug for ParserText {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("ParserText(***)")
+    }
+}
 
 /// A request that is not granted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -13,7 +25,7 @@ pub(super) enum Refusal {
     Invalid(Vec<String>),
     /// The body is not JSON; the text is the JSON parser's.
     #[error("the body is not JSON")]
-    NotJson(String),
+    NotJson(ParserText),
     /// More than three sends to one number within 300 seconds.
     #[error("too many sends to one number")]
     NumberCooling,
@@ -108,7 +120,7 @@ impl Refusal {
     pub(super) fn message(&self) -> String {
         match self {
             Self::Invalid(rules) => rules.first().cloned().unwrap_or_default(),
-            Self::NotJson(text) => text.clone(),
+            Self::NotJson(ParserText(text)) => text.clone(),
             Self::NotFound(target) => format!("Cannot {target}"),
             Self::NumberCooling => {
                 "Too many OTP requests for this mobile number. Please try again after 5 minutes."

@@ -162,3 +162,45 @@ fn seconds_until(end: DateTime<Utc>, now: DateTime<Utc>) -> u32 {
     let millis = (end - now).num_milliseconds().max(0);
     u32::try_from(millis.saturating_add(999) / 1_000).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_map_of_numbers_stays_within_its_limit_and_forgets_the_oldest_window() {
+        let mut numbers = NumberCounter::default();
+        let start = DateTime::UNIX_EPOCH;
+        for count in 0..=MAX_KEYS {
+            let now = start + TimeDelta::milliseconds(i64::try_from(count).unwrap());
+            assert!(numbers.admit(&count.to_string(), now));
+        }
+
+        let windows = &numbers.numbers.0;
+        assert_eq!(windows.len(), MAX_KEYS);
+        assert!(!windows.contains_key("0") && windows.contains_key("1"));
+    }
+
+    #[test]
+    fn windows_that_have_ended_make_room() {
+        let mut numbers = NumberCounter::default();
+        for count in 0..MAX_KEYS {
+            numbers.admit(&count.to_string(), DateTime::UNIX_EPOCH);
+        }
+
+        numbers.admit("late", DateTime::UNIX_EPOCH + NUMBER_WINDOW);
+
+        assert_eq!(numbers.numbers.0.len(), 1);
+    }
+
+    #[test]
+    fn seconds_are_rounded_up() {
+        let now = DateTime::UNIX_EPOCH;
+        for (millis, seconds) in [(-1, 0), (0, 0), (1, 1), (999, 1), (1_000, 1), (1_001, 2)] {
+            assert_eq!(
+                seconds_until(now + TimeDelta::milliseconds(millis), now),
+                seconds
+            );
+        }
+    }
+}

@@ -141,3 +141,84 @@ impl Verifications {
 pub(super) fn new_code(random: &dyn Random) -> Result<String, RandomUnavailable> {
     Ok(format!("{:06}", u64::from_be_bytes(bytes(random)?) % CODES))
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::StatusCode;
+
+    use super::*;
+    use crate::random::SystemRandom;
+
+    const PHONE: &str = "+919876543210";
+
+    fn verification(number: usize, key: &str) -> Verification {
+        Verification {
+            id: Uuid::from_u128(u128::try_from(number).unwrap()),
+            phone_number: PHONE.to_owned(),
+            code: "123456".to_owned(),
+            idempotency_key: Some(key.to_owned()),
+            created_at: DateTime::UNIX_EPOCH,
+            attempts_left: ATTEMPTS,
+            verified: false,
+            answer: Granted {
+                status: StatusCode::CREATED,
+                body: number.to_string(),
+            },
+        }
+    }
+
+    #[test]
+    fn beyond_the_limit_the_oldest_verification_and_its_key_are_forgotten() {
+        let mut all = Verifications::default();
+        let now = DateTime::UNIX_EPOCH;
+
+        for number in 0..=MAX_VERIFICATIONS {
+            all.push(verification(number, &number.to_string()));
+        }
+
+        assert_eq!(
+            (all.by_id.len(), all.by_key.len()),
+            (MAX_VERIFICATIONS, MAX_VERIFICATIONS)
+        );
+        assert!(
+            all.replay(Some("0"), PHONE, now)
+                .is_ok_and(|first| first.is_none())
+        );
+        assert!(
+            all.replay(Some("1"), PHONE, now)
+                .is_ok_and(|first| first.is_some())
+        );
+        let oldest = all.check(&Uuid::nil().to_string(), "123456", now);
+        assert_eq!(oldest, Err(Refusal::UnknownRequest));
+    }
+
+    #[test]
+    fn forgetting_a_verification_leaves_a_later_one_its_key() {
+        let mut all = Verifications::default();
+        all.push(verification(1, "same"));
+        all.push(verification(2, "same"));
+
+        all.forget_oldest();
+
+        let first = all
+            .replay(Some("same"), PHONE, DateTime::UNIX_EPOCH)
+            .unwrap();
+        assert_eq!(first.map(|granted| granted.body).as_deref(), Some("2"));
+    }
+
+    #[test]
+    fn a_code_is_six_digits_and_hidden_from_debug() {
+        for _ in 0..100 {
+            let code = new_code(&SystemRandom).unwrap();
+            assert!(
+                code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()),
+                "{code}"
+            );
+        }
+        let shown = format!("{:?}", verification(1, "k"));
+        assert!(
+            !shown.contains("123456") && !shown.contains(PHONE),
+            "{shown}"
+        );
+    }
+}
