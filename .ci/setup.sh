@@ -36,13 +36,18 @@ as_root() {
 
 # install REASON PACKAGE...
 install() {
-    local reason=$1
+    local reason=$1 log
     shift
     has apt-get || fail "$reason; install what Debian calls: $*"
     say "$reason; installing $*"
-    as_root apt-get update -qq
-    as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "$@" >&2
+    log=$(mktemp)
+    if ! as_root apt-get update >"$log" 2>&1 </dev/null ||
+        ! as_root env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y --no-install-recommends "$@" >>"$log" 2>&1 </dev/null; then
+        cat "$log" >&2
+        fail "could not install $*"
+    fi
+    rm -f "$log"
 }
 
 need_rust() {
