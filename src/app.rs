@@ -100,7 +100,6 @@ impl App {
         phone::warm_up(&settings.phone);
         let state = Data::new(state(settings, deps, pool.clone()).await?);
         let grace = settings.server.shutdown_grace.as_secs();
-        let workers = settings.server.workers;
         let clients = Arc::clone(&state.clients);
 
         let public_state = state.clone();
@@ -111,8 +110,8 @@ impl App {
                 .wrap(from_fn(observe::observe))
                 .configure(http::public_routes)
         });
-        if workers > 0 {
-            public_server = public_server.workers(workers);
+        if let Some(workers) = settings.server.workers {
+            public_server = public_server.workers(workers.get());
         }
         let admin_server = HttpServer::new(move || {
             ActixApp::new()
@@ -271,10 +270,6 @@ fn policy(settings: &Settings) -> Policy {
 
 fn provider_options(settings: &Settings) -> StartMessagingOptions {
     let sm = &settings.startmessaging;
-    let budget = sm.requests_per_second.and_then(|rate| {
-        let quota = Quota::per_second(rate);
-        Some(quota.allow_burst(sm.burst))
-    });
     StartMessagingOptions {
         base_url: sm.base_url.clone(),
         api_key: sm.api_key.clone(),
@@ -282,7 +277,7 @@ fn provider_options(settings: &Settings) -> StartMessagingOptions {
         app_name: sm.app_name.clone(),
         connect_timeout: sm.connect_timeout,
         timeout: sm.timeout,
-        budget,
+        budget: Some(Quota::per_second(sm.requests_per_second).allow_burst(sm.burst)),
     }
 }
 

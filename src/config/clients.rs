@@ -1,6 +1,6 @@
 //! `[[clients]]`: who may ask for codes and tokens.
 
-use std::{fmt, ops::RangeInclusive, str::FromStr, time::Duration};
+use std::{ops::RangeInclusive, time::Duration};
 
 use super::{
     address,
@@ -9,112 +9,10 @@ use super::{
     table::Table,
     tokens::{ACCESS_TTL_MAX, Tokens},
 };
+use crate::client::{Client, ClientId, ClientIdError, Clients, SecretHash};
 
-/// Longest client id, in characters.
-const ID_MAX: usize = 64;
 /// Seconds that a client's own access tokens may live.
 const ACCESS_TTL: RangeInclusive<u64> = 60..=ACCESS_TTL_MAX;
-
-/// All clients; never empty, no id twice.
-#[derive(Clone, Debug)]
-pub struct Clients(Vec<Client>);
-
-/// One of `[[clients]]`.
-#[derive(Clone, Debug)]
-pub struct Client {
-    /// Its name in requests and in `client_id` of its tokens.
-    pub id: ClientId,
-    /// Of its secret; `None` = a public client, which has none.
-    pub secret_hash: Option<SecretHash>,
-    /// `aud` of its tokens; never empty.
-    pub audience: Vec<String>,
-    /// Browser origins that may call on its behalf, as browsers send them.
-    pub allowed_origins: Vec<String>,
-    /// Life of its access tokens.
-    pub access_token_ttl: Duration,
-    /// `scope` of its tokens.
-    pub scopes: Vec<String>,
-    /// Whether it may ask about tokens; only with a secret.
-    pub may_introspect: bool,
-}
-
-impl Client {
-    /// Whether it has no secret: a browser or an app.
-    pub fn is_public(&self) -> bool {
-        self.secret_hash.is_none()
-    }
-}
-
-impl Clients {
-    /// The client of that name.
-    pub fn get(&self, id: &str) -> Option<&Client> {
-        self.0.iter().find(|client| client.id.as_str() == id)
-    }
-
-    /// The client a request means that names none: the only one, if it is public.
-    pub fn sole_public(&self) -> Option<&Client> {
-        if let [only] = self.0.as_slice() {
-            Some(only).filter(|only| only.is_public())
-        } else {
-            None
-        }
-    }
-
-    /// All of them, in the order of the file.
-    pub fn iter(&self) -> impl Iterator<Item = &Client> {
-        self.0.iter()
-    }
-}
-
-/// 1 to 64 of `A-Z a-z 0-9 . _ -`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ClientId(String);
-
-/// The text is no client id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is no client id; use 1 to 64 of A-Z a-z 0-9 . _ -")]
-pub struct InvalidClientId;
-
-impl ClientId {
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for ClientId {
-    type Err = InvalidClientId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidClientId> {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        let valid = (1..=ID_MAX).contains(&text.len()) && text.bytes().all(plain);
-        valid.then(|| Self(text.to_owned())).ok_or(InvalidClientId)
-    }
-}
-
-impl fmt::Display for ClientId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// SHA-256 of a client's secret. A fast hash is enough, because the secret is random and has at
-/// least 128 bits (OWASP ASVS 5.0, 11.4.2 asks for a slow one for passwords only).
-#[derive(Clone)]
-pub struct SecretHash([u8; 32]);
-
-impl SecretHash {
-    /// The hash, to be compared in constant time.
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for SecretHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SecretHash(***)")
-    }
-}
 
 pub(super) fn read(reader: &mut Reader, tokens: Read<&Tokens>) -> Read<Clients> {
     const KEY: &str = "clients";
@@ -140,7 +38,7 @@ pub(super) fn read(reader: &mut Reader, tokens: Read<&Tokens>) -> Read<Clients> 
     }
     let names: Vec<&str> = clients.iter().map(|client| client.id.as_str()).collect();
     reader.show(KEY, format!("[{}]", names.join(", ")));
-    result.map(|()| Clients(clients))
+    result.map(|()| clients.into_iter().collect())
 }
 
 fn read_one(mut table: Table<'_>, tokens: Read<&Tokens>) -> Read<Client> {
@@ -171,7 +69,7 @@ fn read_one(mut table: Table<'_>, tokens: Read<&Tokens>) -> Read<Client> {
 
 fn id(table: &mut Table<'_>) -> Read<ClientId> {
     let id = table.required_text("id")?.parse();
-    id.map_err(|error: InvalidClientId| table.fault("id", error.to_string()))
+    id.map_err(|error: ClientIdError| table.fault("id", error.to_string()))
 }
 
 fn secret_hash(table: &mut Table<'_>) -> Read<Option<SecretHash>> {

@@ -38,13 +38,13 @@ mod tokens;
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
+use crate::client::Clients;
 use crate::phone::PhoneRules;
 
 use reader::{Effective, Read, Reader};
 use sources::Sources;
 
 pub use address::{AddressError, Issuer};
-pub use clients::{Client, ClientId, Clients, InvalidClientId, SecretHash};
 pub use database::Database;
 pub use fault::{ConfigError, Fault};
 pub use gateway::Gateway;
@@ -54,7 +54,7 @@ pub use phone::TestNumber;
 pub use secrets::{MasterKey, Secrets};
 pub use server::Server;
 pub use startmessaging::{CodeOwner, StartMessaging};
-pub use telemetry::{LogFormat, Telemetry};
+pub use telemetry::Telemetry;
 pub use tokens::{SigningAlgorithm, Tokens};
 
 /// What the process runs for, chosen by `OTP_AUTH_ENV`.

@@ -7,6 +7,7 @@ use super::{
     address,
     reader::{Read, Reader},
 };
+use crate::telemetry::LogFormat;
 
 /// `[telemetry]`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,15 +18,6 @@ pub struct Telemetry {
     pub log_level: String,
     /// Where traces go; `None` = nowhere.
     pub otlp_endpoint: Option<Url>,
-}
-
-/// How a log line looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// One object per line.
-    Json,
-    /// For people.
-    Pretty,
 }
 
 pub(super) fn read(reader: &mut Reader) -> Read<Telemetry> {

@@ -21,7 +21,6 @@ use std::sync::Arc;
 
 use actix_web::web::{self, PayloadConfig, ServiceConfig};
 use ipnet::IpNet;
-use secrecy::SecretString;
 use sqlx::PgPool;
 
 use crate::client::Clients;
@@ -68,8 +67,6 @@ pub struct State {
     pub random: Arc<dyn Random>,
     /// Asked by `/readyz`.
     pub pool: PgPool,
-    /// Bearer token of the admin API.
-    pub admin_token: Option<SecretString>,
 }
 
 /// The public listener's routes. `web::resource` answers 405 with `Allow` for other methods.

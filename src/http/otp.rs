@@ -47,7 +47,7 @@ struct SignedInBody<'a> {
     verified: bool,
     token_type: &'static str,
     access_token: &'a str,
-    expires_in: i64,
+    expires_in: u64,
     subject: Uuid,
     session_id: Uuid,
     new_user: bool,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use std::time::Duration;
 use jsonwebtoken::Header;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -17,7 +17,7 @@ use crate::sign_in::Login;
 /// A signed access token. It cannot be printed.
 pub struct AccessToken {
     jwt: SecretString,
-    expires_in: TimeDelta,
+    expires_in: Duration,
 }
 
 impl AccessToken {
@@ -27,8 +27,8 @@ impl AccessToken {
     }
 
     /// Its life from the moment it was made, in seconds.
-    pub fn expires_in(&self) -> i64 {
-        self.expires_in.num_seconds()
+    pub fn expires_in(&self) -> u64 {
+        self.expires_in.as_secs()
     }
 }
 
