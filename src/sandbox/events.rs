@@ -83,7 +83,7 @@ pub(super) async fn stream(state: Data<State>) -> HttpResponse {
         .streaming(frames(state.into_inner()))
 }
 
-/// The greeting, then every event until the sandbox stops.
+/// The greeting, then every event; the server drops the stream when it or the page ends.
 fn frames(state: Arc<State>) -> impl Stream<Item = Result<Bytes, Infallible>> {
     // Subscribed before the greeting leaves: what happens after a page has seen it is not missed.
     let events = state.events.0.subscribe();
@@ -94,8 +94,7 @@ fn frames(state: Arc<State>) -> impl Stream<Item = Result<Bytes, Infallible>> {
                 return Some((Ok(Bytes::from_static(GREETING)), (state, events, true)));
             }
             let frame = tokio::select! {
-                () = state.stopped() => return None,
-                () = tokio::time::sleep(KEEP_ALIVE) => Bytes::from_static(b": still here\n\n"),
+                    () = tokio::time::sleep(KEEP_ALIVE) => Bytes::from_static(b": still here\n\n"),
                 event = events.recv() => match event {
                     Ok(frame) => frame,
                     Err(RecvError::Lagged(_)) => Bytes::from_static(GREETING),

@@ -153,11 +153,8 @@ async fn after_work(
     }
 }
 
-/// Waits, but not beyond the sandbox's own life. When the caller leaves, the server drops the
-/// whole exchange.
+/// Waits. When the caller leaves or the sandbox stops, the server drops the whole exchange.
 async fn hold(time: Duration, state: &State) {
-    tokio::select! {
-        () = tokio::time::sleep(time) => {}
-        () = state.stopped() => {}
-    }
+    let _held = state.hold();
+    tokio::time::sleep(time).await;
 }

@@ -40,6 +40,11 @@ impl SandboxHandle {
         self.state.requests()
     }
 
+    /// How many replies a slow or hanging fault holds back right now.
+    pub fn held_replies(&self) -> usize {
+        self.state.held()
+    }
+
     /// The armed faults, oldest first.
     pub fn faults(&self) -> Vec<ArmedFault> {
         self.state.lock().faults.list()

@@ -1,9 +1,13 @@
 //! A local `StartMessaging` for development and tests.
 //!
 //! It answers `POST /otp/send`, `POST /otp/verify` and `GET /messages/:id` with the provider's
-//! bytes, ids, counters and faults, but the SMS ends in an inbox: a page at `/`, and JSON at
-//! `/sandbox/messages`. Faults are armed at `/sandbox/faults`. It is the one place that shows phone
-//! numbers and codes in clear; it logs neither, and must never be reachable in production.
+//! bytes, ids, counters and faults, but the SMS ends in an inbox: a page at `/` (`/?phone=43210`
+//! opens it with that filter), and JSON at `/sandbox/messages`. `/sandbox/events` is the page's live
+//! feed, `/sandbox/info` tells mode, wallet and counts. Faults are armed at `/sandbox/faults`,
+//! several at once; on the OTP routes the first that applies strikes.
+//!
+//! It is the one place that shows phone numbers and codes in clear; it logs neither, and must never
+//! be reachable in production.
 //!
 //! A request goes `exchange` (body, fault) -> `state` (throttle, key) -> `api_send`, `api_verify`
 //! or `api_messages` (rules in `validate`, budget in `state`) -> `envelope`.

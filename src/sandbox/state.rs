@@ -1,7 +1,7 @@
 //! Everything the workers share: built once per sandbox, outside the server's worker factory.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -53,6 +53,7 @@ pub(super) struct State {
     send_requests: AtomicU64,
     verify_requests: AtomicU64,
     message_requests: AtomicU64,
+    held: AtomicUsize,
 }
 
 /// What changes, under one lock; nobody waits for anything while holding it.
@@ -94,6 +95,7 @@ impl State {
             send_requests: AtomicU64::new(0),
             verify_requests: AtomicU64::new(0),
             message_requests: AtomicU64::new(0),
+            held: AtomicUsize::new(0),
         }
     }
 
@@ -201,6 +203,17 @@ impl State {
         inner.messages.push(message);
     }
 
+    /// Counts a reply as held back until the guard is dropped.
+    pub(super) fn hold(&self) -> Held<'_> {
+        self.held.fetch_add(1, Ordering::Relaxed);
+        Held(&self.held)
+    }
+
+    /// How many replies are held back.
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
     /// Asks the sandbox to stop.
     pub(super) fn stop(&self) {
         self.stop.send_replace(true);
@@ -211,6 +224,15 @@ impl State {
         let mut stop = self.stop.subscribe();
         // The sender lives in `self`, so the channel cannot close while this waits.
         let _seen = stop.wait_for(|stop| *stop).await;
+    }
+}
+
+/// A reply that is held back.
+pub(super) struct Held<'a>(&'a AtomicUsize);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -129,6 +129,32 @@ async fn a_hanging_answer_never_comes_and_the_sms_went_out() {
     assert_eq!(rig.send(PHONE).await.status, 201);
 }
 
+#[tokio::test]
+async fn a_held_reply_is_given_up_when_its_caller_leaves() {
+    let rig = Rig::service();
+    rig.handle.arm(Fault::once(FaultKind::Hang));
+    let caller = tokio::spawn(
+        rig.request(Method::POST, "/otp/send")
+            .header("X-API-Key", "k")
+            .json(&service_body(PHONE))
+            .send(),
+    );
+    until(|| rig.handle.held_replies() == 1).await;
+
+    caller.abort();
+
+    until(|| rig.handle.held_replies() == 0).await;
+}
+
+/// Gives way until something is true; the limit only ends a test that has failed.
+async fn until(mut done: impl FnMut() -> bool) {
+    let limit = Instant::now() + Duration::from_secs(10);
+    while !done() {
+        assert!(Instant::now() < limit, "it never came true");
+        tokio::task::yield_now().await;
+    }
+}
+
 /// What a bare socket reads after a send.
 async fn raw_send(rig: &Rig) -> Result<Vec<u8>, ErrorKind> {
     let authority = rig.handle.url().replace("http://", "");

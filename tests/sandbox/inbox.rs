@@ -1,5 +1,7 @@
 //! The sandbox's own routes: the page, the messages, the live events.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use chrono::TimeDelta;
 use otp_auth::sandbox::Mode;
 use reqwest::{Method, Response};
@@ -75,6 +77,12 @@ async fn the_page_is_one_file_that_may_only_run_what_it_brings() {
         "{policy}"
     );
     assert!(!policy.contains("unsafe"), "{policy}");
+    for (directive, tag) in [("script-src", "script"), ("style-src", "style")] {
+        let inline = between(&page.text, &format!("<{tag}>"), &format!("</{tag}>"));
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, inline.as_bytes());
+        let source = format!("{directive} 'sha256-{}';", STANDARD.encode(digest));
+        assert!(policy.contains(&source), "{source} is not in {policy}");
+    }
     assert_eq!(page.text.matches("<script").count(), 1);
     assert_eq!(page.text.matches("<style").count(), 1);
     for risk in [
@@ -86,6 +94,15 @@ async fn the_page_is_one_file_that_may_only_run_what_it_brings() {
     ] {
         assert!(!page.text.contains(risk), "the page must not use {risk}");
     }
+}
+
+fn between<'a>(text: &'a str, open: &str, close: &str) -> &'a str {
+    text.split_once(open)
+        .unwrap()
+        .1
+        .split_once(close)
+        .unwrap()
+        .0
 }
 
 #[tokio::test]
