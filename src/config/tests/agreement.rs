@@ -168,6 +168,10 @@ fn the_summary_names_every_key_with_its_origin() {
         );
     }
     assert!(summary.contains("clients = [web]  # "));
+    assert!(
+        summary.ends_with('\n'),
+        "so that a prompt stands on its own line"
+    );
     let token = development(&[]).unwrap().summary();
     assert!(token.contains("secrets.admin_token = (not set)  # config/default.toml"));
 }

@@ -109,6 +109,18 @@ fn each_faulty_field_of_each_client_is_told() {
 }
 
 #[test]
+fn unknown_fields_are_told_in_alphabetical_order() {
+    let found = faults_of(
+        "[[clients]]\nid = 'a'\naudience = 'b'\nd = 1\nz = 1\nq = 1\nc = 1\nm = 1\nk = 1\n",
+    );
+
+    let fields = ["c", "d", "k", "m", "q", "z"];
+    let expected =
+        fields.map(|field| format!("clients[0].{field} (from FILE): is unknown; remove it"));
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn values_of_the_wrong_type_are_told_without_being_shown() {
     let found = faults_of(
         "[[clients]]\nid = 5\naudience = ['a', 6]\nsecret_hash = 7\naccess_token_ttl = '60'\n\

@@ -122,6 +122,8 @@ fn production_takes_the_values_next_to_the_refused_ones() {
         ("OTP_AUTH__OTP__RESEND_COOLDOWNS_SECONDS", "1,299,300"),
         ("OTP_AUTH__TOKENS__REFRESH_IDLE_SECONDS", "7776000"),
         ("OTP_AUTH__TOKENS__PUBLISH_AHEAD_SECONDS", "600"),
+        ("OTP_AUTH__TOKENS__KEEP_AFTER_SECONDS", "900"),
+        ("OTP_AUTH__LIMITS__PHONE__LOCK_MAX_SECONDS", "1800"),
     ]);
 
     assert_eq!(faults(settings), [""; 0]);
