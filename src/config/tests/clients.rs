@@ -27,7 +27,7 @@ fn every_field_of_a_client_is_read() {
     ));
 
     let client = settings.clients.get("orders.v2_x-1").unwrap();
-    let hash = hex(client.secret_hash.as_ref().unwrap().as_bytes());
+    let hash = hex(&client.secret_hash.as_ref().unwrap().0);
     assert_eq!(hash, HASH);
     assert_eq!(client.audience, ["api", "billing"]);
     assert_eq!(

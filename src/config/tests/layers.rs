@@ -5,7 +5,8 @@ use std::{path::Path, time::Duration};
 use secrecy::ExposeSecret as _;
 
 use super::{DEVELOPMENT, development, development_with_file, faults, load, production, variable};
-use crate::config::{LogFormat, Profile};
+use crate::config::Profile;
+use crate::telemetry::LogFormat;
 
 #[test]
 fn development_is_the_default_profile_and_needs_only_three_secrets() {

@@ -16,6 +16,7 @@ use reqwest::{Method, RequestBuilder, redirect};
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, PgPool};
+use tokio::sync::watch;
 
 pub(crate) use answer::Answer;
 pub(crate) use clock::TestClock;
@@ -50,6 +51,9 @@ pub(crate) struct World {
     pub(crate) sandbox: SandboxHandle,
     pub(crate) pool: PgPool,
     connect: PgConnectOptions,
+    /// Dropped with the world: its instances stop and let go of the database, so that it can be
+    /// thrown away.
+    running: watch::Sender<()>,
 }
 
 /// One running instance of the service.
@@ -85,6 +89,7 @@ impl World {
             sandbox: handle,
             pool,
             connect,
+            running: watch::Sender::new(()),
         }
     }
 
@@ -104,7 +109,8 @@ impl World {
         let app = App::build(&settings, deps).await.unwrap();
         let base = format!("http://{}", app.public_addr);
         let admin = format!("http://{}", app.admin_addr);
-        tokio::spawn(app.run(std::future::pending()));
+        let mut world = self.running.subscribe();
+        tokio::spawn(app.run(async move { while world.changed().await.is_ok() {} }));
         Instance {
             base,
             admin,
