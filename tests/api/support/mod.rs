@@ -173,7 +173,7 @@ impl World {
 /// A client that waits long enough for a loaded machine, and not for ever.
 pub(crate) fn http_client() -> reqwest::Client {
     reqwest::Client::builder()
-        .timeout(Duration::from_secs(60))
+        .timeout(Duration::from_mins(1))
         .redirect(redirect::Policy::none())
         .no_proxy()
         .build()
@@ -225,6 +225,8 @@ impl Instance {
 
 /// A code of six digits that is not this one.
 pub(crate) fn wrong(code: &str) -> String {
-    let last = if code.ends_with('0') { '1' } else { '0' };
-    format!("{}{last}", &code[..5])
+    let mut digits = code.to_owned();
+    let last = digits.pop();
+    digits.push(if last == Some('0') { '1' } else { '0' });
+    digits
 }
