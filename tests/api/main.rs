@@ -15,6 +15,7 @@ mod clients;
 mod concurrency;
 mod failures;
 mod framework;
+mod hang_up;
 mod idempotency;
 mod limits;
 mod model;
