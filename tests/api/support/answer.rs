@@ -35,6 +35,15 @@ impl Answer {
             .to_owned()
     }
 
+    /// What the `errors` of an `invalid_request` point at.
+    pub(crate) fn pointers(&self) -> Vec<String> {
+        let body = self.json();
+        let errors = body["errors"].as_array().expect("errors").iter();
+        errors
+            .map(|error| error["pointer"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
     /// A header, empty if it is not there.
     pub(crate) fn header(&self, name: &str) -> String {
         let value = self.headers.get(name);
