@@ -182,8 +182,7 @@ pub fn database_options(settings: &Settings) -> DatabaseOptions {
 async fn state(settings: &Settings, deps: Deps, pool: PgPool) -> Result<State, StartError> {
     let keyring = Arc::new(Keyring::derive(&settings.secrets.master_key)?);
     let random = deps.random.as_ref();
-    let keys =
-        SigningKeys::load_or_create(&pool, &keyring, random, deps.clock.now()).await?;
+    let keys = SigningKeys::load_or_create(&pool, &keyring, random, deps.clock.now()).await?;
     let keys = Arc::new(keys);
     let clients = Arc::new(settings.clients.clone());
     let issuer = settings.server.issuer.as_str().to_owned();
@@ -202,7 +201,10 @@ async fn state(settings: &Settings, deps: Deps, pool: PgPool) -> Result<State, S
         let windows: Vec<IpWindow> = windows
             .iter()
             .filter_map(|(most, seconds)| {
-                Some(IpWindow { most: (*most)?, window: Duration::from_secs(*seconds) })
+                Some(IpWindow {
+                    most: (*most)?,
+                    window: Duration::from_secs(*seconds),
+                })
             })
             .collect();
         IpLimit::new(&windows, Arc::clone(&deps.clock))
@@ -247,9 +249,12 @@ fn policy(settings: &Settings) -> Policy {
         (phone.sends_per_hour, 3600),
         (phone.sends_per_day, 86_400),
     ];
-    let windows = windows
-        .iter()
-        .filter_map(|(most, seconds)| Some(Window { seconds: *seconds, most: count((*most)?) }));
+    let windows = windows.iter().filter_map(|(most, seconds)| {
+        Some(Window {
+            seconds: *seconds,
+            most: count((*most)?),
+        })
+    });
     let otp = &settings.otp;
     let seconds = |length: &Duration| i64::try_from(length.as_secs()).unwrap_or(i64::MAX);
     Policy {

@@ -15,12 +15,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::app::{App, Deps, StartError, database_options};
 use crate::clock::SystemClock;
 use crate::config::{ConfigError, Settings};
+use crate::database;
 use crate::dev::command::{self as dev, DevError, DevOptions};
 use crate::dev::test_database::{self, TestDatabaseError};
 use crate::random::SystemRandom;
 use crate::sandbox::{Mode, Sandbox, SandboxError, SandboxOptions};
 use crate::telemetry::{self, TelemetryError};
-use crate::database;
 
 /// Phone login: one-time codes by SMS become signed JWTs.
 #[derive(Debug, Parser)]
@@ -119,13 +119,21 @@ pub async fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<ExitCod
     let load = || Settings::load(environment.iter().cloned(), config);
     match cli.command {
         Command::Serve => serve(&load()?).await?,
-        Command::Dev { sandbox_bind, directory } => {
-            let options = DevOptions { sandbox_bind, directory };
+        Command::Dev {
+            sandbox_bind,
+            directory,
+        } => {
+            let options = DevOptions {
+                sandbox_bind,
+                directory,
+            };
             dev::run(environment, config, options, deps(), asked_to_stop()?).await?;
         }
         Command::Migrate => {
             let settings = load()?;
-            database::migrate(&database_options(&settings)).await.map_err(StartError::from)?;
+            database::migrate(&database_options(&settings))
+                .await
+                .map_err(StartError::from)?;
         }
         Command::Config(ConfigCommand::Check) => {
             io::stdout().write_all(load()?.summary().as_bytes())?;
@@ -133,7 +141,9 @@ pub async fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<ExitCod
         Command::Sandbox { bind, mode } => sandbox(bind, mode).await?,
         Command::Healthcheck => healthcheck(load()?.server.admin_bind).await?,
         Command::TestDatabase { command } => {
-            let url = environment.iter().find(|(name, _)| name == test_database::DATABASE_URL);
+            let url = environment
+                .iter()
+                .find(|(name, _)| name == test_database::DATABASE_URL);
             let url = url.map(|(_, value)| value.as_ref());
             return Ok(test_database::run(&command, url, &SystemRandom).await?);
         }
@@ -164,19 +174,30 @@ async fn sandbox(bind: SocketAddr, mode: SandboxMode) -> Result<(), CliError> {
 
 /// Asks `/readyz`; a service that listens on all addresses is asked on the loopback one.
 async fn healthcheck(admin: SocketAddr) -> Result<(), CliError> {
-    let host = if admin.ip().is_unspecified() { "127.0.0.1".to_owned() } else { admin.ip().to_string() };
+    let host = if admin.ip().is_unspecified() {
+        "127.0.0.1".to_owned()
+    } else {
+        admin.ip().to_string()
+    };
     let client = reqwest::Client::builder()
         .timeout(Duration::from_secs(3))
         .no_proxy()
         .build()
         .map_err(CliError::NotReady)?;
     let url = format!("http://{host}:{}/readyz", admin.port());
-    let answer = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
+    let answer = client
+        .get(url)
+        .send()
+        .await
+        .and_then(reqwest::Response::error_for_status);
     answer.map(|_| ()).map_err(CliError::NotReady)
 }
 
 fn deps() -> Deps {
-    Deps { clock: Arc::new(SystemClock::default()), random: Arc::new(SystemRandom) }
+    Deps {
+        clock: Arc::new(SystemClock::default()),
+        random: Arc::new(SystemRandom),
+    }
 }
 
 /// Ends when the process is asked to: SIGTERM from a supervisor, SIGINT from a terminal.

@@ -174,7 +174,7 @@ mod tests {
             secret_hash: secret.map(hash),
             audience: vec!["api".to_owned()],
             allowed_origins: vec![format!("https://{id}.example")],
-            access_token_ttl: Duration::from_secs(900),
+            access_token_ttl: Duration::from_mins(15),
             scopes: Vec::new(),
             may_introspect: false,
         }
@@ -237,7 +237,7 @@ mod tests {
         ] {
             assert_eq!((name).parse::<ClientId>().is_ok(), fits, "{name:?}");
         }
-        assert!((&"a".repeat(64).parse::<ClientId>()).is_ok());
-        assert!((&"a".repeat(65).parse::<ClientId>()).is_err());
+        assert!("a".repeat(64).parse::<ClientId>().is_ok());
+        assert!("a".repeat(65).parse::<ClientId>().is_err());
     }
 }

@@ -79,20 +79,21 @@ pub async fn migrate(options: &DatabaseOptions) -> Result<(), MigrateError> {
 }
 
 fn is_outage(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed => true,
-        // PostgreSQL, appendix A: class 08 connection, 53 resources, 57 operator intervention
-        // (57014 is a statement that ran into its timeout), 25006 a standby that is read-only.
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            code == "25006"
-                || ["08", "53", "57"]
-                    .iter()
-                    .any(|class| code.starts_with(class))
-        }),
-        _ => false,
-    }
+    let sqlx::Error::Database(error) = error else {
+        return matches!(
+            error,
+            sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed
+        );
+    };
+    // PostgreSQL, appendix A: class 08 connection, 28 authorization, 3D no such database,
+    // 53 resources, 55 a database that takes no connections, 57 operator intervention (57014 is a
+    // statement that ran into its timeout); 25006 is a standby, which is read-only.
+    error.code().is_some_and(|code| {
+        let classes = ["08", "28", "3D", "53", "55", "57"];
+        code == "25006" || classes.iter().any(|class| code.starts_with(class))
+    })
 }

@@ -1,4 +1,49 @@
-//! otp-auth: phone login beside Postgres.
+//! Phone login: a one-time code by SMS becomes a signed JWT.
+//!
+//! # Where to start
+//!
+//! How a code is sent and checked is [`otp`]; what a right one is worth is [`sign_in`]; what
+//! callers see is [`http`], whose route table is in its `mod.rs`. Everything else serves these.
+//!
+//! ```text
+//! cli ── app ──┬── http ───── sign_in ──┬── otp ── provider (trait)
+//!              │     │                  └── token
+//!              │     └── idempotency, limit::per_ip
+//!              ├── provider::startmessaging
+//!              └── config, database, telemetry
+//! below all of them: client, phone, secrets, limit, clock, random
+//! beside the service, for development: dev, sandbox
+//! ```
+//!
+//! An arrow's tail may use its head, never the other way round; `tests/architecture.rs` holds that.
+//! [`app`] is the one file that knows every concrete type.
+//!
+//! # A send, step by step
+//!
+//! 1. [`http::otp::send`] reads the body, finds out who calls, takes the address's limit
+//!    ([`limit::per_ip`], in memory) and parses the phone ([`phone`]), or refuses.
+//! 2. [`otp::send`] draws an id and a nonce, seals the number, and asks [`otp::store`] to begin.
+//! 3. One SQL statement locks the phone's row, checks its cooldown, windows and lock, supersedes its
+//!    older request and stores the new one. It is committed before anything leaves.
+//! 4. The code is derived from the nonce ([`otp::code`]) and handed to the [`provider`]. No
+//!    connection to the database is held meanwhile.
+//! 5. A second statement records what the provider said. If the SMS surely never left, it gives the
+//!    limits back; if that is not sure, the request stays verifiable.
+//!
+//! # A verify, step by step
+//!
+//! 1. [`http::otp::verify`] reads the body; [`sign_in`] takes over.
+//! 2. [`otp::verify`] reads the request's row: nonce, client, expiry, none of which can change. The
+//!    code is compared in constant time, but nobody is told yet.
+//! 3. One SQL statement (`sign_in/store.rs`) locks the phone's row and counts a wrong code, or uses
+//!    up a right one and makes the user and the session. Of any number of parallel calls one wins.
+//! 4. [`token::issuer`] signs the JWT of a [`sign_in::Login`], which only a right code can make.
+//!
+//! # What is where at rest
+//!
+//! A copy of the database holds no number, code, token or key: phones are keyed hashes and sealed
+//! values, codes are derived, replies kept for an `Idempotency-Key` and signing keys are sealed. All
+//! keys come from one master key that is not in the database ([`secrets`]).
 
 pub mod app;
 pub mod cli;

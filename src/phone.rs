@@ -9,7 +9,10 @@
 //! - neither `Debug` nor `Display` of any type here shows more than the last two digits;
 //! - a number outside the allowed countries is judged by its length alone. The library compiles a
 //!   country's patterns at first use and keeps them, so strangers must not be able to make this
-//!   process hold the numbering plans of the whole world.
+//!   process hold the numbering plans of the whole world (some 100 MB).
+//!
+//! The library writes the numbers it parses to the `log` facade at level trace. So no logger may be
+//! installed there, and `tracing-log`, which would do it, stays out of the build.
 
 mod country;
 mod spelling;

@@ -73,7 +73,7 @@ impl TryFrom<Vec<u8>> for PhoneIndex {
     type Error = OpenError;
 
     fn try_from(bytes: Vec<u8>) -> Result<Self, OpenError> {
-        bytes.try_into().map(Self).map_err(|_: Vec<u8>| OpenError)
+        bytes.try_into().ok().map(Self).ok_or(OpenError)
     }
 }
 

@@ -101,17 +101,12 @@ pub(super) fn unknown(suggestion: Option<&str>) -> String {
 /// The known name that `wanted` most likely stands for: the same name in another section, or one
 /// spelled nearly so.
 pub(super) fn suggest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let last = |key: &str| key.rsplit(['.']).next().map(str::to_owned);
+    let name = |key| str::rsplit(key, '.').next();
     known
         .map(|key| {
+            let same_name = key.contains('.') && name(key) == name(wanted);
             let alike = strsim::normalized_damerau_levenshtein(wanted, key);
-            let same_name = wanted.contains('.') || key.contains('.');
-            let score = if same_name && last(key) == last(wanted) {
-                1.0
-            } else {
-                alike
-            };
-            (score, key)
+            (if same_name { 1.0 } else { alike }, key)
         })
         .filter(|(score, _)| *score >= ALIKE)
         .max_by(|one, other| one.0.total_cmp(&other.0))

@@ -163,14 +163,11 @@ impl Settings {
     }
 
     /// The settings in effect as they were read, one `key = value` a line with where each came
-    /// from; of secrets only whether they are set.
+    /// from and each ended by a line feed; of secrets only whether they are set.
     pub fn summary(&self) -> String {
-        let mut lines = vec![format!("OTP_AUTH_ENV = {}", self.profile)];
-        lines.extend(
-            self.effective
-                .iter()
-                .map(|(key, setting)| format!("{key} = {}  # {}", setting.shown, setting.origin)),
-        );
-        lines.join("\n")
+        let first = format!("OTP_AUTH_ENV = {}\n", self.profile);
+        self.effective.iter().fold(first, |text, (key, setting)| {
+            format!("{text}{key} = {}  # {}\n", setting.shown, setting.origin)
+        })
     }
 }

@@ -102,10 +102,12 @@ impl Reader {
 
     /// Text, which may be empty.
     pub(super) fn text(&mut self, key: &str) -> Read<String> {
-        let value = self.take(key)?;
-        as_text(&value)
-            .map(str::to_owned)
-            .ok_or_else(|| self.fault(key, "must be text in quotes"))
+        let value = self.require(key)?;
+        let Some(text) = as_text(&value) else {
+            return Err(self.fault(key, "must be text in quotes"));
+        };
+        self.show(key, quoted(&value));
+        Ok(text.to_owned())
     }
 
     /// Text, where empty means that it is not set.
@@ -144,22 +146,20 @@ impl Reader {
     where
         T: Copy + PartialOrd + Display + TryFrom<i64>,
     {
-        let value = self.take(key)?;
+        let value = self.require(key)?;
         let number = if let ValueKind::I64(number) = value.kind {
             Some(number)
         } else {
             as_text(&value).and_then(|text| text.parse().ok())
         };
-        number
-            .and_then(|number| T::try_from(number).ok())
-            .filter(|number| range.contains(number))
-            .ok_or_else(|| {
-                let (given, low, high) = (quoted(&value), range.start(), range.end());
-                self.fault(
-                    key,
-                    format!("{given} is not a whole number from {low} to {high}"),
-                )
-            })
+        let number = number.and_then(|number| T::try_from(number).ok());
+        let Some(number) = number.filter(|number| range.contains(number)) else {
+            let (given, low, high) = (quoted(&value), range.start(), range.end());
+            let problem = format!("{given} is not a whole number from {low} to {high}");
+            return Err(self.fault(key, problem));
+        };
+        self.show(key, number.to_string());
+        Ok(number)
     }
 
     /// A duration in whole seconds.
@@ -179,13 +179,18 @@ impl Reader {
 
     /// `true` or `false`.
     pub(super) fn flag(&mut self, key: &str) -> Read<bool> {
-        let value = self.take(key)?;
+        let value = self.require(key)?;
         let flag = if let ValueKind::Boolean(flag) = value.kind {
             Some(flag)
         } else {
             as_text(&value).and_then(|text| text.parse().ok())
         };
-        flag.ok_or_else(|| self.fault(key, format!("{} is neither true nor false", quoted(&value))))
+        let Some(flag) = flag else {
+            let problem = format!("{} is neither true nor false", quoted(&value));
+            return Err(self.fault(key, problem));
+        };
+        self.show(key, flag.to_string());
+        Ok(flag)
     }
 
     /// A list of texts or numbers; a text is split at its commas.
@@ -244,13 +249,6 @@ impl Reader {
                 origin,
             },
         );
-    }
-
-    /// A value that may be shown.
-    fn take(&mut self, key: &str) -> Read<Value> {
-        let value = self.require(key)?;
-        self.show(key, quoted(&value));
-        Ok(value)
     }
 
     fn require(&mut self, key: &str) -> Read<Value> {

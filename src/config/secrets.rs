@@ -23,7 +23,7 @@ pub struct Secrets {
     pub admin_token: Option<SecretString>,
 }
 
-/// 32 secret bytes, wiped from memory when dropped.
+/// 32 secret bytes. The box is wiped when it is dropped; what the environment holds is not.
 pub type MasterKey = SecretBox<[u8; MASTER_KEY_BYTES]>;
 
 impl fmt::Debug for Secrets {
@@ -98,7 +98,7 @@ fn has_equal_steps(key: &[u8], step: Option<u8>) -> bool {
 }
 
 /// Whether all bytes are printable ASCII: a phrase that somebody typed, such as the sample keys of
-/// documentation. Of random keys one in 10^13 is.
+/// documentation. Fewer than one random key in 10^13 is.
 fn is_readable(key: &[u8]) -> bool {
     key.iter()
         .all(|byte| byte.is_ascii_graphic() || *byte == b' ')

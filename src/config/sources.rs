@@ -157,7 +157,7 @@ impl Sources {
             .chain(files.clone())
             .collect();
         if name.starts_with(PREFIX) && !files.into_iter().any(|file| file == name) {
-            let suggestion = keys::suggest(name, names.iter().map(String::as_str));
+            let suggestion = keys::suggest(&name.to_uppercase(), names.iter().map(String::as_str));
             self.fault(name, keys::unknown(suggestion));
         }
     }

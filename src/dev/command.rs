@@ -81,13 +81,24 @@ pub async fn run(
         None
     } else {
         let data = DataDir::Kept(directory.join("postgres"));
-        let options = PostgresOptions { data, durable: true, max_connections: MAX_CONNECTIONS };
+        let options = PostgresOptions {
+            data,
+            durable: true,
+            max_connections: MAX_CONNECTIONS,
+        };
         let postgres = PrivatePostgres::start(options, deps.random.as_ref()).await?;
         let url = postgres.url().expose_secret().to_owned();
         environment.push(("DATABASE_URL".to_owned(), url));
         Some(postgres)
     };
-    let served = with_sandbox(environment, config, &directory, options.sandbox_bind, deps, stop);
+    let served = with_sandbox(
+        environment,
+        config,
+        &directory,
+        options.sandbox_bind,
+        deps,
+        stop,
+    );
     let served = served.await;
     if let Some(postgres) = postgres {
         postgres.stop().await?;
@@ -108,18 +119,32 @@ async fn with_sandbox(
         let key = kept_key(&directory.join("master.key"), &deps)?;
         environment.push((master_key.to_owned(), key));
     }
-    if !has_any(&environment, &["STARTMESSAGING_API_KEY", "OTP_AUTH__STARTMESSAGING__API_KEY"]) {
+    if !has_any(
+        &environment,
+        &[
+            "STARTMESSAGING_API_KEY",
+            "OTP_AUTH__STARTMESSAGING__API_KEY",
+        ],
+    ) {
         environment.push(("STARTMESSAGING_API_KEY".to_owned(), SANDBOX_KEY.to_owned()));
     }
     let sandbox = Sandbox::bind(bind, SandboxOptions::new(Mode::Service))?;
     let inbox = format!("http://{}", sandbox.addr());
     if !has_any(&environment, &["OTP_AUTH__STARTMESSAGING__BASE_URL"]) {
-        environment.push(("OTP_AUTH__STARTMESSAGING__BASE_URL".to_owned(), inbox.clone()));
+        environment.push((
+            "OTP_AUTH__STARTMESSAGING__BASE_URL".to_owned(),
+            inbox.clone(),
+        ));
     }
     let settings = Settings::load(environment.into_iter(), config)?;
     telemetry::start(settings.telemetry.log_format, &settings.telemetry.log_level)?;
     let app = App::build(&settings, deps).await?;
-    print_welcome(&mut io::stdout().lock(), app.public_addr, app.admin_addr, &inbox)?;
+    print_welcome(
+        &mut io::stdout().lock(),
+        app.public_addr,
+        app.admin_addr,
+        &inbox,
+    )?;
 
     let handle: SandboxHandle = sandbox.handle();
     let service = async {
@@ -141,13 +166,21 @@ fn has_any(environment: &[(String, String)], names: &[&str]) -> bool {
 }
 
 fn make_directory(path: &Path) -> Result<PathBuf, DevError> {
-    let failed = |error| DevError::Directory { path: path.to_owned(), error };
-    fs::create_dir_all(path).and_then(|()| path.canonicalize()).map_err(failed)
+    let failed = |error| DevError::Directory {
+        path: path.to_owned(),
+        error,
+    };
+    fs::create_dir_all(path)
+        .and_then(|()| path.canonicalize())
+        .map_err(failed)
 }
 
 /// The key of the last run, or a new one that only this user can read.
 fn kept_key(path: &Path, deps: &Deps) -> Result<String, DevError> {
-    let failed = |error| DevError::Directory { path: path.to_owned(), error };
+    let failed = |error| DevError::Directory {
+        path: path.to_owned(),
+        error,
+    };
     match fs::read_to_string(path) {
         Ok(key) => return Ok(key.trim().to_owned()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -157,7 +190,12 @@ fn kept_key(path: &Path, deps: &Deps) -> Result<String, DevError> {
     // Written aside and renamed: a half-written key would lock the database for good.
     let aside = path.with_extension("new");
     let mut file = fs::OpenOptions::new();
-    let file = file.write(true).create(true).truncate(true).mode(0o600).open(&aside);
+    let file = file
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&aside);
     file.and_then(|mut file| writeln!(file, "{key}").and_then(|()| file.sync_all()))
         .and_then(|()| fs::rename(&aside, path))
         .map_err(failed)?;

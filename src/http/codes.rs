@@ -70,150 +70,122 @@ impl Code {
         Self::InternalError,
     ];
 
-    /// Name, status, title and meaning: everything that is fixed about a code.
-    const fn facts(self) -> (&'static str, u16, &'static str, &'static str) {
-        match self {
-            Self::InvalidRequest => (
-                "invalid_request",
-                400,
-                "The request is malformed",
-                "A field is missing or malformed; `errors` points at each one.",
-            ),
-            Self::InvalidPhoneNumber => (
-                "invalid_phone_number",
-                400,
-                "Not a valid phone number",
-                "Give a full number, best in international form such as +919876543210.",
-            ),
-            Self::PhoneNumberNotAllowed => (
-                "phone_number_not_allowed",
-                403,
-                "This phone number cannot be used here",
-                "The service sends to mobile numbers of certain countries only.",
-            ),
-            Self::OtpRequestExpired => (
-                "otp_request_expired",
-                400,
-                "The request for a code is over",
-                "It is unknown, expired, used, or a newer code was sent. Send a new code.",
-            ),
-            Self::OtpIncorrect => (
-                "otp_incorrect",
-                401,
-                "Wrong code",
-                "The code is not the one that was sent; `attempts_remaining` tries are left.",
-            ),
-            Self::TooManyAttempts => (
-                "too_many_attempts",
-                429,
-                "Too many wrong codes",
-                "This code cannot be tried any more. Wait, then send a new one.",
-            ),
-            Self::RateLimited => (
-                "rate_limited",
-                429,
-                "Too many calls",
-                "Wait `retry_after` seconds, then call again; `limit` names the limit.",
-            ),
-            Self::IdempotencyInProgress => (
-                "idempotency_in_progress",
-                409,
-                "The first call is still running",
-                "A call with this Idempotency-Key has not ended yet. Call again in a moment.",
-            ),
-            Self::IdempotencyConflict => (
-                "idempotency_conflict",
-                422,
-                "The Idempotency-Key was used for another body",
-                "Use a new Idempotency-Key for each new call.",
-            ),
-            Self::ProviderError => (
-                "provider_error",
-                502,
-                "The SMS provider failed",
-                "The SMS provider refused the message or gave no sensible answer.",
-            ),
-            Self::ProviderUnavailable => (
-                "provider_unavailable",
-                503,
-                "The SMS provider cannot be used now",
-                "No SMS was sent. Call again after `Retry-After` seconds.",
-            ),
-            Self::ProviderTimeout => (
-                "provider_timeout",
-                504,
-                "The SMS provider did not answer in time",
-                "The SMS may still arrive: its code can be verified with `request_id`.",
-            ),
-            Self::ServiceUnavailable => (
-                "service_unavailable",
-                503,
-                "The service cannot work now",
-                "Call again after `Retry-After` seconds.",
-            ),
-            Self::InvalidClient => (
-                "invalid_client",
-                401,
-                "Client authentication failed",
-                "The client is unknown, or its secret is missing or wrong.",
-            ),
-            Self::OriginNotAllowed => (
-                "origin_not_allowed",
-                403,
-                "Calls from this origin are not allowed",
-                "Add the origin to the client's allowed_origins.",
-            ),
-            Self::NotFound => (
-                "not_found",
-                404,
-                "No such path",
-                "There is nothing at this path.",
-            ),
-            Self::MethodNotAllowed => (
-                "method_not_allowed",
-                405,
-                "Method not allowed",
-                "The `Allow` header names the methods of this path.",
-            ),
-            Self::PayloadTooLarge => (
-                "payload_too_large",
-                413,
-                "The body is too large",
-                "Send at most 16 KiB.",
-            ),
-            Self::UnsupportedMediaType => (
-                "unsupported_media_type",
-                415,
-                "Not a media type this path takes",
-                "Send the body as Content-Type: application/json.",
-            ),
-            Self::InternalError => (
-                "internal_error",
-                500,
-                "The service failed",
-                "This is a defect of the service. Quote `request_trace_id` when you report it.",
-            ),
-        }
-    }
-
     /// The stable name.
     pub const fn name(self) -> &'static str {
-        self.facts().0
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidPhoneNumber => "invalid_phone_number",
+            Self::PhoneNumberNotAllowed => "phone_number_not_allowed",
+            Self::OtpRequestExpired => "otp_request_expired",
+            Self::OtpIncorrect => "otp_incorrect",
+            Self::TooManyAttempts => "too_many_attempts",
+            Self::RateLimited => "rate_limited",
+            Self::IdempotencyInProgress => "idempotency_in_progress",
+            Self::IdempotencyConflict => "idempotency_conflict",
+            Self::ProviderError => "provider_error",
+            Self::ProviderUnavailable => "provider_unavailable",
+            Self::ProviderTimeout => "provider_timeout",
+            Self::ServiceUnavailable => "service_unavailable",
+            Self::InvalidClient => "invalid_client",
+            Self::OriginNotAllowed => "origin_not_allowed",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::PayloadTooLarge => "payload_too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::InternalError => "internal_error",
+        }
     }
 
     /// The HTTP status.
     pub const fn status(self) -> u16 {
-        self.facts().1
+        match self {
+            Self::InvalidRequest | Self::InvalidPhoneNumber | Self::OtpRequestExpired => 400,
+            Self::PhoneNumberNotAllowed | Self::OriginNotAllowed => 403,
+            Self::OtpIncorrect | Self::InvalidClient => 401,
+            Self::TooManyAttempts | Self::RateLimited => 429,
+            Self::IdempotencyInProgress => 409,
+            Self::IdempotencyConflict => 422,
+            Self::ProviderError => 502,
+            Self::ProviderUnavailable | Self::ServiceUnavailable => 503,
+            Self::ProviderTimeout => 504,
+            Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::PayloadTooLarge => 413,
+            Self::UnsupportedMediaType => 415,
+            Self::InternalError => 500,
+        }
     }
 
     /// One line for people.
     pub const fn title(self) -> &'static str {
-        self.facts().2
+        match self {
+            Self::InvalidRequest => "The request is malformed",
+            Self::InvalidPhoneNumber => "Not a valid phone number",
+            Self::PhoneNumberNotAllowed => "This phone number cannot be used here",
+            Self::OtpRequestExpired => "The request for a code is over",
+            Self::OtpIncorrect => "Wrong code",
+            Self::TooManyAttempts => "Too many wrong codes",
+            Self::RateLimited => "Too many calls",
+            Self::IdempotencyInProgress => "The first call is still running",
+            Self::IdempotencyConflict => "The Idempotency-Key was used for another body",
+            Self::ProviderError => "The SMS provider failed",
+            Self::ProviderUnavailable => "The SMS provider cannot be used now",
+            Self::ProviderTimeout => "The SMS provider did not answer in time",
+            Self::ServiceUnavailable => "The service cannot work now",
+            Self::InvalidClient => "Client authentication failed",
+            Self::OriginNotAllowed => "Calls from this origin are not allowed",
+            Self::NotFound => "No such path",
+            Self::MethodNotAllowed => "Method not allowed",
+            Self::PayloadTooLarge => "The body is too large",
+            Self::UnsupportedMediaType => "Not a media type this path takes",
+            Self::InternalError => "The service failed",
+        }
     }
 
     /// What to do about it.
     pub const fn meaning(self) -> &'static str {
-        self.facts().3
+        match self {
+            Self::InvalidRequest => "A field is missing or malformed; `errors` points at each one.",
+            Self::InvalidPhoneNumber => {
+                "Give a full number, best in international form such as +919876543210."
+            }
+            Self::PhoneNumberNotAllowed => {
+                "The service sends to mobile numbers of certain countries only."
+            }
+            Self::OtpRequestExpired => {
+                "It is unknown, expired, used, or a newer code was sent. Send a new code."
+            }
+            Self::OtpIncorrect => {
+                "The code is not the one that was sent; `attempts_remaining` tries are left."
+            }
+            Self::TooManyAttempts => {
+                "This code cannot be tried any more. Wait, then send a new one."
+            }
+            Self::RateLimited => {
+                "Wait `retry_after` seconds, then call again; `limit` names the limit."
+            }
+            Self::IdempotencyInProgress => {
+                "A call with this Idempotency-Key has not ended yet. Call again in a moment."
+            }
+            Self::IdempotencyConflict => "Use a new Idempotency-Key for each new call.",
+            Self::ProviderError => {
+                "The SMS provider refused the message or gave no sensible answer."
+            }
+            Self::ProviderUnavailable => "No SMS was sent. Call again after `Retry-After` seconds.",
+            Self::ProviderTimeout => {
+                "The SMS may still arrive: its code can be verified with `request_id`."
+            }
+            Self::ServiceUnavailable => "Call again after `Retry-After` seconds.",
+            Self::InvalidClient => "The client is unknown, or its secret is missing or wrong.",
+            Self::OriginNotAllowed => "Add the origin to the client's allowed_origins.",
+            Self::NotFound => "There is nothing at this path.",
+            Self::MethodNotAllowed => "The `Allow` header names the methods of this path.",
+            Self::PayloadTooLarge => "Send at most 16 KiB.",
+            Self::UnsupportedMediaType => "Send the body as Content-Type: application/json.",
+            Self::InternalError => {
+                "This is a defect of the service. Quote `request_trace_id` when you report it."
+            }
+        }
     }
 
     /// The `WWW-Authenticate` value of a 401 that asks for credentials (RFC 9110 section 11.6.1).

@@ -32,12 +32,9 @@ pub async fn observe<B: MessageBody + 'static>(
     request
         .extensions_mut()
         .insert(TraceId(Rc::clone(&trace_id)));
-    let http_request = request.request().clone();
 
-    let mut response = match next.call(request).await {
-        Ok(response) => response.map_into_boxed_body(),
-        Err(error) => ServiceResponse::from_err(error, http_request),
-    };
+    // Handlers and extractors fail with an answer; nothing below fails without one.
+    let mut response = next.call(request).await?.map_into_boxed_body();
     if response.response().error().is_some() || response.status() == 405 {
         response = in_our_words(response, &state, &trace_id);
     }

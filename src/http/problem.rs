@@ -24,7 +24,7 @@ use std::time::Duration;
 /// Seconds to wait when nothing better is known, such as until a database is back.
 const SOON: Duration = Duration::from_secs(5);
 /// Seconds to wait where a person must act first, such as an empty balance.
-const LATER: Duration = Duration::from_secs(60);
+const LATER: Duration = Duration::from_mins(1);
 
 /// One problem, ready to be rendered.
 #[derive(Clone, Debug)]
@@ -68,18 +68,21 @@ impl Problem {
     }
 
     /// Replaces the detail.
+    #[must_use]
     pub fn detail(mut self, detail: &'static str) -> Self {
         self.detail = detail;
         self
     }
 
     /// Adds a member.
+    #[must_use]
     pub fn with(mut self, name: &str, value: Value) -> Self {
         self.members.insert(name.to_owned(), value);
         self
     }
 
     /// Says how long to wait, in the header and, for 429, in the body.
+    #[must_use]
     pub fn wait(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         if self.code.status() == 429 {
@@ -89,6 +92,7 @@ impl Problem {
     }
 
     /// Adds what is left of limits, for the `RateLimit` fields.
+    #[must_use]
     pub fn quotas(mut self, quotas: Vec<Quota>) -> Self {
         self.quotas.extend(quotas);
         self
@@ -113,7 +117,7 @@ impl Problem {
         body.insert("code".to_owned(), json!(self.code.name()));
         body.insert("request_trace_id".to_owned(), json!(trace_id));
         let mut reply = Reply::json(self.code.status(), &Value::Object(body));
-        reply.content_type = "application/problem+json".to_owned();
+        "application/problem+json".clone_into(&mut reply.content_type);
         reply.retry_after = self.retry_after.map(whole_seconds);
         reply.www_authenticate = self.code.challenge().map(str::to_owned);
         reply.quotas = self.quotas;
@@ -197,7 +201,7 @@ impl From<SignInError> for Problem {
                 Self::new(Code::TooManyAttempts).wait(wait)
             }
             SignInError::Verify(VerifyError::Store(error)) => error.into(),
-            SignInError::Random(_) | SignInError::Phone | SignInError::Issue(_) => {
+            SignInError::Random(_) | SignInError::Phone(_) | SignInError::Issue(_) => {
                 Self::internal(&error)
             }
         }

@@ -43,12 +43,14 @@ impl Reply {
     }
 
     /// Adds a `Location`.
+    #[must_use]
     pub fn at(mut self, location: String) -> Self {
         self.location = Some(location);
         self
     }
 
     /// Adds what is left of limits.
+    #[must_use]
     pub fn quotas(mut self, quotas: Vec<Quota>) -> Self {
         self.quotas.extend(quotas);
         self
@@ -120,7 +122,7 @@ mod tests {
         let quota = Quota {
             name: "phone-300s".to_owned(),
             most: 3,
-            window: Duration::from_secs(300),
+            window: Duration::from_mins(5),
             remaining: 2,
             reset: Duration::from_millis(12_001),
         };

@@ -39,7 +39,7 @@ pub async fn send(call: Call, body: Bytes) -> HttpResponse {
                     *made.borrow_mut() = Some(cookie);
                     reply
                 }
-                Err(reply) => reply,
+                Err(reply) => *reply,
             })
         })
         .await;
@@ -53,7 +53,11 @@ pub async fn send(call: Call, body: Bytes) -> HttpResponse {
 pub async fn verify(call: Call, body: Bytes) -> HttpResponse {
     let secure = is_secure(&call);
     let mut response = call
-        .to_the_end(|call| async move { Ok(verify_code(&call, &body).await.unwrap_or_else(|r| r)) })
+        .to_the_end(|call| async move {
+            Ok(verify_code(&call, &body)
+                .await
+                .unwrap_or_else(|reply| *reply))
+        })
         .await;
     if response.status().is_success() {
         let mut spent = cookie(String::new(), secure, CookieDuration::ZERO);
@@ -63,14 +67,14 @@ pub async fn verify(call: Call, body: Bytes) -> HttpResponse {
     response
 }
 
-async fn send_code(call: &Call, body: &[u8]) -> Result<(Reply, Cookie<'static>), Reply> {
+async fn send_code(call: &Call, body: &[u8]) -> Result<(Reply, Cookie<'static>), Box<Reply>> {
     let fields = fields(call, body)?;
     let caller = call.caller(&fields).map_err(drf)?;
     let quotas = call.limit(&call.state.send_limit, false).map_err(drf)?;
     let client = call.client_of(&caller).map_err(drf)?.id.clone();
-    let typed = pattern(&fields, "phone_number", is_indian_e164)?;
+    let typed = pattern(&fields, "phone_number", indian_e164)?;
     let phone = PhoneNumber::parse(typed, &call.state.phone_rules)
-        .map_err(|_| field("phone_number", "Enter a valid mobile number."))?;
+        .map_err(|error| drf(Problem::from(error)))?;
 
     let ask = SendCode {
         phone,
@@ -104,11 +108,10 @@ async fn send_code(call: &Call, body: &[u8]) -> Result<(Reply, Cookie<'static>),
     Ok((reply.quotas(issued.quotas).quotas(quotas), cookie))
 }
 
-async fn verify_code(call: &Call, body: &[u8]) -> Result<Reply, Reply> {
+async fn verify_code(call: &Call, body: &[u8]) -> Result<Reply, Box<Reply>> {
     let fields = fields(call, body)?;
     let quotas = call.limit(&call.state.verify_limit, false).map_err(drf)?;
-    let code = pattern(&fields, "code", |code| Guess::parse_tutorial(code).is_ok())?;
-    let guess = Guess::parse_tutorial(code).map_err(|_| field("code", PATTERN))?;
+    let guess = pattern(&fields, "code", |code| Guess::parse_tutorial(code).ok())?;
     let id = cookie_request(call).ok_or_else(session_expired)?;
     let caller = Caller::Unnamed(std::sync::Arc::clone(&call.state.clients));
 
@@ -123,10 +126,8 @@ async fn verify_code(call: &Call, body: &[u8]) -> Result<Reply, Reply> {
     }
 }
 
-const PATTERN: &str = "This value does not match the required pattern.";
-
 /// The body, after the checks that any POST with a cookie needs.
-fn fields(call: &Call, body: &[u8]) -> Result<Fields, Reply> {
+fn fields(call: &Call, body: &[u8]) -> Result<Fields, Box<Reply>> {
     if !same_site(call) {
         return Err(drf(Problem::new(Code::OriginNotAllowed)));
     }
@@ -134,7 +135,7 @@ fn fields(call: &Call, body: &[u8]) -> Result<Fields, Reply> {
     if !content_type.is_some_and(is_json) {
         return Err(detail(415, "Unsupported media type in request."));
     }
-    Fields::parse(content_type, body).map_err(|_| detail(400, "JSON parse error"))
+    Fields::parse(content_type, body).or(Err(detail(400, "JSON parse error")))
 }
 
 /// Whether the page that posts may: `Origin` where the browser sends it, else `Sec-Fetch-Site`.
@@ -148,36 +149,37 @@ fn same_site(call: &Call) -> bool {
     }
 }
 
-/// A string member, or Django REST framework's words for what is wrong with it.
-fn pattern<'a>(
+/// A string member as `read` takes it, or Django REST framework's words for what is wrong.
+fn pattern<'a, T>(
     fields: &'a Fields,
     name: &'static str,
-    fits: impl Fn(&str) -> bool,
-) -> Result<&'a str, Reply> {
-    match (fields.get(name), fields.text(name)) {
-        (_, Ok("")) => Err(field(name, "This field may not be blank.")),
-        (_, Ok(text)) if fits(text) => Ok(text),
-        (_, Ok(_)) => Err(field(name, PATTERN)),
-        (Some(Value::Null), Err(FieldError::Missing)) => {
-            Err(field(name, "This field may not be null."))
-        }
-        (_, Err(FieldError::Missing)) => Err(field(name, "This field is required.")),
-        (_, Err(FieldError::NotText)) => Err(field(name, "Not a valid string.")),
-    }
+    read: impl FnOnce(&'a str) -> Option<T>,
+) -> Result<T, Box<Reply>> {
+    let message = match (fields.get(name), fields.text(name)) {
+        (_, Ok("")) => "This field may not be blank.",
+        (_, Ok(text)) => match read(text) {
+            Some(value) => return Ok(value),
+            None => "This value does not match the required pattern.",
+        },
+        (Some(Value::Null), Err(FieldError::Missing)) => "This field may not be null.",
+        (_, Err(FieldError::Missing)) => "This field is required.",
+        (_, Err(FieldError::NotText)) => "Not a valid string.",
+    };
+    Err(field(name, message))
 }
 
 /// `^\+91\d{10}$`
-fn is_indian_e164(text: &str) -> bool {
-    let digits = text.strip_prefix("+91");
-    digits.is_some_and(|rest| rest.len() == 10 && rest.bytes().all(|byte| byte.is_ascii_digit()))
+fn indian_e164(text: &str) -> Option<&str> {
+    let digits = text.strip_prefix("+91")?;
+    (digits.len() == 10 && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(text)
 }
 
 /// A problem in the tutorial's words.
-fn drf(problem: Problem) -> Reply {
+fn drf(problem: Problem) -> Box<Reply> {
     let status = problem.code.status();
     let title = problem.code.title();
     let mut reply = match problem.code {
-        Code::OtpIncorrect => Reply::json(401, &json!({"verified": false})),
+        Code::OtpIncorrect => Box::new(Reply::json(401, &json!({"verified": false}))),
         Code::OtpRequestExpired => session_expired(),
         Code::PhoneNumberNotAllowed | Code::InvalidPhoneNumber => {
             field("phone_number", "Enter a valid mobile number.")
@@ -186,7 +188,7 @@ fn drf(problem: Problem) -> Reply {
         | Code::ProviderUnavailable
         | Code::ProviderTimeout
         | Code::ServiceUnavailable
-        | Code::InternalError => Reply::json(status, &json!({"error": title})),
+        | Code::InternalError => Box::new(Reply::json(status, &json!({"error": title}))),
         Code::InvalidRequest
         | Code::TooManyAttempts
         | Code::RateLimited
@@ -200,19 +202,20 @@ fn drf(problem: Problem) -> Reply {
         | Code::UnsupportedMediaType => detail(status, title),
     };
     reply.retry_after = problem.retry_after.map(super::problem::whole_seconds);
-    reply.quotas(problem.quotas)
+    reply.quotas = problem.quotas;
+    reply
 }
 
-fn field(name: &str, message: &str) -> Reply {
-    Reply::json(400, &json!({name: [message]}))
+fn field(name: &str, message: &str) -> Box<Reply> {
+    Box::new(Reply::json(400, &json!({name: [message]})))
 }
 
-fn detail(status: u16, message: &str) -> Reply {
-    Reply::json(status, &json!({"detail": message}))
+fn detail(status: u16, message: &str) -> Box<Reply> {
+    Box::new(Reply::json(status, &json!({"detail": message})))
 }
 
-fn session_expired() -> Reply {
-    Reply::json(400, &json!({"error": "session expired"}))
+fn session_expired() -> Box<Reply> {
+    Box::new(Reply::json(400, &json!({"error": "session expired"})))
 }
 
 fn cookie(value: String, secure: bool, life: CookieDuration) -> Cookie<'static> {

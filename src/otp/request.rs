@@ -202,8 +202,8 @@ mod tests {
             },
             failures: FailurePolicy {
                 per_day: 10,
-                lock: Duration::from_secs(1800),
-                lock_max: Duration::from_secs(86_400),
+                lock: Duration::from_mins(30),
+                lock_max: Duration::from_hours(24),
             },
         }
     }

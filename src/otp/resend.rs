@@ -5,10 +5,10 @@ use chrono::{DateTime, Utc};
 use super::Otp;
 use super::request::RequestId;
 use super::send::{Issued, Outgoing, SendError, new_send_id, resend_refused};
-use super::store::Sent;
+use super::store::{Sent, StoredRequest};
 use crate::client::Caller;
 use crate::phone::PhoneNumber;
-use crate::secrets::Purpose as Seal;
+use crate::secrets::{OpenError, Purpose as Seal};
 
 impl Otp {
     /// Texts a live request's code once more. Its life is not extended; the SMS counts in the
@@ -62,17 +62,15 @@ impl Otp {
     }
 
     /// The number a stored request was for.
-    pub(crate) fn open_phone(
-        &self,
-        stored: &super::store::StoredRequest,
-    ) -> Result<PhoneNumber, SendError> {
+    pub(crate) fn open_phone(&self, stored: &StoredRequest) -> Result<PhoneNumber, SendError> {
         let binding = stored.phone.as_bytes();
         let opened = self
             .keyring
-            .open(Seal::Phone, binding, &stored.phone_sealed)
-            .map_err(|crate::secrets::OpenError| SendError::Seal)?;
-        let text =
-            std::str::from_utf8(&opened).map_err(|_: std::str::Utf8Error| SendError::Seal)?;
-        PhoneNumber::from_stored_e164(text).map_err(|_| SendError::Seal)
+            .open(Seal::Phone, binding, &stored.phone_sealed);
+        let opened = opened.map_err(|OpenError| SendError::Seal)?;
+        let number = std::str::from_utf8(&opened).ok();
+        number
+            .and_then(|number| PhoneNumber::from_stored_e164(number).ok())
+            .ok_or(SendError::Seal)
     }
 }

@@ -27,7 +27,7 @@ use crate::limit::GovernorClock;
 /// Longest answer that is read; real ones are below 1 KiB.
 const ANSWER_LIMIT: usize = 64 * 1024;
 /// The provider's per-number window: a refusal lasts at most that long.
-const NUMBER_WINDOW: Duration = Duration::from_secs(300);
+const NUMBER_WINDOW: Duration = Duration::from_mins(5);
 /// The provider's throttle window, for a 429 without a usable `Retry-After`.
 const THROTTLE_WINDOW: Duration = Duration::from_secs(10);
 /// Longest `Retry-After` that is believed.
@@ -105,11 +105,13 @@ struct Envelope {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Data {
-    message_id: Option<String>,
-    otp_request_id: Option<String>,
-    request_id: Option<String>,
+    #[serde(rename = "messageId")]
+    message: Option<String>,
+    #[serde(rename = "otpRequestId")]
+    otp_request: Option<String>,
+    #[serde(rename = "requestId")]
+    request: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -235,7 +237,7 @@ fn classify(
     match (number, code) {
         (200..=299, _) => match envelope {
             Some(Envelope { success, data, .. }) if success != Some(false) => {
-                let id = data.and_then(|d| d.message_id.or(d.otp_request_id).or(d.request_id));
+                let id = data.and_then(|d| d.message.or(d.otp_request).or(d.request));
                 Ok(Accepted { message_id: id })
             }
             Some(_) | None => Err(ProviderError::Failed { status: number }),

@@ -13,6 +13,7 @@ use crate::database::StoreError;
 use crate::otp::Otp;
 use crate::otp::code::Guess;
 use crate::otp::request::RequestId;
+use crate::otp::send::SendError;
 use crate::otp::verify::{Attempt, VerifyError};
 use crate::phone::PhoneNumber;
 use crate::random::{self, Random, RandomUnavailable};
@@ -85,8 +86,8 @@ pub enum SignInError {
     #[error(transparent)]
     Random(#[from] RandomUnavailable),
     /// The phone number could not be opened.
-    #[error("the phone number cannot be opened")]
-    Phone,
+    #[error(transparent)]
+    Phone(#[from] SendError),
     /// The token could not be signed.
     #[error(transparent)]
     Issue(#[from] IssueError),
@@ -146,15 +147,17 @@ impl SignIn {
         now: DateTime<Utc>,
     ) -> Result<SignedIn, SignInError> {
         let wants_phone = client.scopes.iter().any(|scope| scope == "phone");
-        let phone = wants_phone
-            .then(|| self.otp.open_phone(&attempt.request))
-            .transpose();
+        let phone = if wants_phone {
+            Some(self.otp.open_phone(&attempt.request)?)
+        } else {
+            None
+        };
         let login = Login {
             user_id,
             session_id: ids.session,
             new_user: user_id == ids.user,
             at: now,
-            phone: phone.map_err(|_: crate::otp::send::SendError| SignInError::Phone)?,
+            phone,
         };
         let token = self.issuer.issue(&login, client, self.random.as_ref())?;
         Ok(SignedIn { login, token })

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use std::time::Duration;
 use jsonwebtoken::Header;
 use secrecy::{ExposeSecret, SecretString};
+use std::time::Duration;
 
 use super::claims::{Audience, Claims};
 use super::keys::SigningKeys;

@@ -29,7 +29,7 @@ async fn each_failure_of_the_provider_has_one_answer(_: PgPoolOptions, connect: 
         (FaultKind::Garbage, 502, "provider_error", 1),
         (FaultKind::ResetBefore, 504, "provider_timeout", 0),
         (FaultKind::ResetAfterSend, 504, "provider_timeout", 1),
-        (FaultKind::Hang, 504, "provider_timeout", 0),
+        (FaultKind::Hang, 504, "provider_timeout", 1),
     ]
     .into_iter()
     .enumerate()

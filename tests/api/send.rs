@@ -148,7 +148,7 @@ async fn malformed_bodies_are_refused_with_a_pointer_to_each_fault(
         (json!({}), vec!["/phone_number"]),
         (json!({"phone_number": null}), vec!["/phone_number"]),
         (
-            json!({"phone_number": 919876543210_i64}),
+            json!({"phone_number": 919_876_543_210_i64}),
             vec!["/phone_number"],
         ),
         (

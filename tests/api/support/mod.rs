@@ -16,6 +16,7 @@ use reqwest::{Method, RequestBuilder, redirect};
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, PgPool};
+use tokio::sync::watch;
 
 pub(crate) use answer::Answer;
 pub(crate) use clock::TestClock;
@@ -50,6 +51,9 @@ pub(crate) struct World {
     pub(crate) sandbox: SandboxHandle,
     pub(crate) pool: PgPool,
     connect: PgConnectOptions,
+    /// Dropped with the world: its instances stop and let go of the database, so that it can be
+    /// thrown away.
+    running: watch::Sender<()>,
 }
 
 /// One running instance of the service.
@@ -85,6 +89,7 @@ impl World {
             sandbox: handle,
             pool,
             connect,
+            running: watch::Sender::new(()),
         }
     }
 
@@ -104,7 +109,8 @@ impl World {
         let app = App::build(&settings, deps).await.unwrap();
         let base = format!("http://{}", app.public_addr);
         let admin = format!("http://{}", app.admin_addr);
-        tokio::spawn(app.run(std::future::pending()));
+        let mut world = self.running.subscribe();
+        tokio::spawn(app.run(async move { while world.changed().await.is_ok() {} }));
         Instance {
             base,
             admin,
@@ -167,7 +173,7 @@ impl World {
 /// A client that waits long enough for a loaded machine, and not for ever.
 pub(crate) fn http_client() -> reqwest::Client {
     reqwest::Client::builder()
-        .timeout(Duration::from_secs(60))
+        .timeout(Duration::from_mins(1))
         .redirect(redirect::Policy::none())
         .no_proxy()
         .build()
@@ -219,6 +225,8 @@ impl Instance {
 
 /// A code of six digits that is not this one.
 pub(crate) fn wrong(code: &str) -> String {
-    let last = if code.ends_with('0') { '1' } else { '0' };
-    format!("{}{last}", &code[..5])
+    let mut digits = code.to_owned();
+    let last = digits.pop();
+    digits.push(if last == Some('0') { '1' } else { '0' });
+    digits
 }

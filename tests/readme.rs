@@ -1,0 +1,31 @@
+//! What README says in tables must be what the code does.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::collections::BTreeSet;
+
+use otp_auth::http::codes::Code;
+
+#[test]
+fn the_table_of_errors_is_the_table_in_the_code() {
+    let readme = include_str!("../README.md");
+    let table = readme.split("| status | `code` | when |").nth(1).unwrap();
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let told: BTreeSet<(u16, String)> = rows
+        .map(|row| {
+            let mut cells = row.split('|').skip(1).map(str::trim);
+            let status = cells.next().unwrap().parse().unwrap();
+            (status, cells.next().unwrap().trim_matches('`').to_owned())
+        })
+        .collect();
+
+    let real: BTreeSet<(u16, String)> = Code::ALL
+        .iter()
+        .map(|code| (code.status(), code.name().to_owned()))
+        .collect();
+
+    assert_eq!(told, real);
+}
