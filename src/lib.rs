@@ -15,8 +15,9 @@
 //! beside the service, for development: dev, sandbox
 //! ```
 //!
-//! An arrow's tail may use its head, never the other way round; `tests/architecture.rs` holds that.
-//! [`app`] is the one file that knows every concrete type.
+//! An arrow's tail calls its head, never the other way round; the head knows of the tail at most the
+//! value it is handed ([`provider`] an [`otp::code::OtpCode`], [`token`] a [`sign_in::Login`]).
+//! `tests/architecture.rs` holds that. [`app`] is the one file that knows every concrete type.
 //!
 //! # A send, step by step
 //!

@@ -134,7 +134,8 @@ impl StartMessaging {
             .timeout(options.timeout)
             // A redirect would carry the key to wherever it points.
             .redirect(redirect::Policy::none())
-            // Closed before the provider closes it, so that a send never dies on a stale one.
+            // Node.js, which the provider runs on, closes an idle connection after 5 s. We close it
+            // before that, so that a send never dies on a stale one.
             .pool_idle_timeout(Duration::from_secs(4))
             .no_proxy()
             .build()
