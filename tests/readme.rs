@@ -1,7 +1,5 @@
 //! What README says in tables must be what the code does.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use std::collections::BTreeSet;
 
 use otp_auth::http::codes::Code;
