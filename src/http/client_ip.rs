@@ -35,19 +35,26 @@ pub fn client_address(
 }
 
 /// The hops as the proxies wrote them, the furthest from us first.
-fn forwarded_chain(headers: &HeaderMap) -> Vec<&str> {
-    let list = |name: &str| -> Vec<&str> {
-        let values = headers
+///
+/// A line with bytes beyond ASCII is read all the same: a proxy that appends its hop to what the
+/// caller sent must not have it thrown away together with the caller's rubbish.
+fn forwarded_chain(headers: &HeaderMap) -> Vec<String> {
+    let list = |name: &str| -> Vec<String> {
+        headers
             .get_all(name)
-            .filter_map(|value| value.to_str().ok());
-        values
-            .flat_map(|value| value.split(','))
-            .map(str::trim)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .flat_map(|line| {
+                let hops = line.split(',').map(|hop| hop.trim().to_owned());
+                hops.collect::<Vec<_>>()
+            })
             .collect()
     };
     let plain = list("x-forwarded-for");
     if plain.is_empty() {
-        list("forwarded").into_iter().map(for_parameter).collect()
+        list("forwarded")
+            .iter()
+            .map(|element| for_parameter(element).to_owned())
+            .collect()
     } else {
         plain
     }
@@ -206,5 +213,22 @@ mod tests {
 
         assert_eq!(caller("203.0.113.9", &headers, true), "1.2.3.4");
         assert_eq!(caller("203.0.113.9", &[], true), "203.0.113.9");
+    }
+
+    /// security.md 18: what the caller wrote cannot make the proxy's word disappear.
+    #[test]
+    fn bytes_beyond_ascii_hide_no_hop() {
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        let caller = |chain: &[u8]| {
+            let mut map = HeaderMap::new();
+            let chain = HeaderValue::from_bytes(chain).unwrap();
+            map.append(HeaderName::from_static("x-forwarded-for"), chain);
+            let forged = HeaderValue::from_static("for=6.6.6.6");
+            map.append(HeaderName::from_static("forwarded"), forged);
+            client_address("10.0.0.1".parse().unwrap(), &map, &trusted, false).to_string()
+        };
+
+        assert_eq!(caller(b"\xff, 1.2.3.4"), "1.2.3.4");
+        assert_eq!(caller(b"1.2.3.4, \xff"), "10.0.0.1");
     }
 }

@@ -20,6 +20,7 @@ pub mod tutorial;
 use std::sync::Arc;
 
 use actix_web::web::{self, PayloadConfig, ServiceConfig};
+use actix_web::{FromRequest, Handler, Resource, Responder};
 use ipnet::IpNet;
 use sqlx::PgPool;
 
@@ -76,7 +77,7 @@ pub fn public_routes(config: &mut ServiceConfig) {
         .service(web::resource("/v1/otp/send").route(web::post().to(otp::send)))
         .service(web::resource("/v1/otp/resend").route(web::post().to(otp::resend)))
         .service(web::resource("/v1/otp/verify").route(web::post().to(otp::verify)))
-        .service(web::resource("/v1/otp/{request_id}").route(web::get().to(otp::report)))
+        .service(read("/v1/otp/{request_id}", otp::report))
         .service(
             web::resource(["/auth/send-otp/", "/auth/send-otp"])
                 .route(web::post().to(tutorial::send)),
@@ -85,15 +86,27 @@ pub fn public_routes(config: &mut ServiceConfig) {
             web::resource(["/auth/verify-otp/", "/auth/verify-otp"])
                 .route(web::post().to(tutorial::verify)),
         )
-        .service(web::resource("/.well-known/jwks.json").route(web::get().to(discovery::jwks)))
-        .service(web::resource("/problems/{code}").route(web::get().to(discovery::problem_page)))
+        .service(read("/.well-known/jwks.json", discovery::jwks))
+        .service(read("/problems/{code}", discovery::problem_page))
         .default_service(web::to(call::not_found));
 }
 
 /// The admin listener's routes.
 pub fn admin_routes(config: &mut ServiceConfig) {
     config
-        .service(web::resource("/livez").route(web::get().to(health::livez)))
-        .service(web::resource("/readyz").route(web::get().to(health::readyz)))
+        .service(read("/livez", health::livez))
+        .service(read("/readyz", health::readyz))
         .default_service(web::to(call::not_found));
+}
+
+/// A resource that is read with GET, and asked about with HEAD (RFC 9110 section 9.1).
+fn read<F, Args>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    web::resource(path)
+        .route(web::get().to(handler.clone()))
+        .route(web::head().to(handler))
 }

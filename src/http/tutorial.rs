@@ -71,8 +71,20 @@ async fn send_code(call: &Call, body: &[u8]) -> Result<(Reply, Cookie<'static>),
     let fields = fields(call, body)?;
     let caller = call.caller(&fields).map_err(drf)?;
     let quotas = call.limit(&call.state.send_limit, false).map_err(drf)?;
-    let client = call.client_of(&caller).map_err(drf)?.id.clone();
-    let typed = pattern(&fields, "phone_number", indian_e164)?;
+    match send_counted(call, &fields, &caller).await {
+        Ok((reply, cookie)) => Ok((reply.quotas(quotas), cookie)),
+        Err(reply) => Err(Box::new(reply.quotas(quotas))),
+    }
+}
+
+/// Sends a code once the call was counted for its address.
+async fn send_counted(
+    call: &Call,
+    fields: &Fields,
+    caller: &Caller,
+) -> Result<(Reply, Cookie<'static>), Box<Reply>> {
+    let client = call.client_of(caller).map_err(drf)?.id.clone();
+    let typed = pattern(fields, "phone_number", indian_e164)?;
     let phone = PhoneNumber::parse(typed, &call.state.phone_rules)
         .map_err(|error| drf(Problem::from(error)))?;
 
@@ -105,24 +117,30 @@ async fn send_code(call: &Call, body: &[u8]) -> Result<(Reply, Cookie<'static>),
         CookieDuration::seconds(life),
     );
     let reply = Reply::json(200, &json!({"expires_at": rfc3339(issued.expires_at)}));
-    Ok((reply.quotas(issued.quotas).quotas(quotas), cookie))
+    Ok((reply.quotas(issued.quotas), cookie))
 }
 
 async fn verify_code(call: &Call, body: &[u8]) -> Result<Reply, Box<Reply>> {
     let fields = fields(call, body)?;
+    let caller = call.caller(&fields).map_err(drf)?;
     let quotas = call.limit(&call.state.verify_limit, false).map_err(drf)?;
-    let guess = pattern(&fields, "code", |code| Guess::parse_tutorial(code).ok())?;
-    let id = cookie_request(call).ok_or_else(session_expired)?;
-    let caller = Caller::Unnamed(std::sync::Arc::clone(&call.state.clients));
+    let outcome = verify_counted(call, &fields, &caller).await;
+    Ok(outcome.unwrap_or_else(|reply| *reply).quotas(quotas))
+}
 
-    let outcome = call
-        .state
-        .sign_in
-        .verify(id, &guess, &caller, call.now())
-        .await;
+/// Checks a code once the call was counted for its address.
+async fn verify_counted(
+    call: &Call,
+    fields: &Fields,
+    caller: &Caller,
+) -> Result<Reply, Box<Reply>> {
+    let guess = pattern(fields, "code", |code| Guess::parse_tutorial(code).ok())?;
+    let id = cookie_request(call).ok_or_else(session_expired)?;
+    let sign_in = &call.state.sign_in;
+    let outcome = sign_in.verify(id, &guess, caller, call.now()).await;
     match outcome {
-        Ok(signed_in) => Ok(signed_in_reply(&signed_in).quotas(quotas)),
-        Err(error) => Err(drf(Problem::from(error).quotas(quotas))),
+        Ok(signed_in) => Ok(signed_in_reply(&signed_in)),
+        Err(error) => Err(drf(Problem::from(error))),
     }
 }
 
@@ -141,10 +159,11 @@ fn fields(call: &Call, body: &[u8]) -> Result<Fields, Box<Reply>> {
 /// Whether the page that posts may: `Origin` where the browser sends it, else `Sec-Fetch-Site`.
 fn same_site(call: &Call) -> bool {
     let own = url::Url::parse(&call.state.issuer).map(|url| url.origin().ascii_serialization());
-    match call.header(&ORIGIN) {
-        Some(origin) => {
+    match call.headers().get(ORIGIN) {
+        // One that is not text is nobody's.
+        Some(origin) => origin.to_str().is_ok_and(|origin| {
             own.is_ok_and(|own| own == origin) || call.state.clients.allow_origin(origin)
-        }
+        }),
         None => call.header(&SEC_FETCH_SITE) != Some("cross-site"),
     }
 }
@@ -202,6 +221,7 @@ fn drf(problem: Problem) -> Box<Reply> {
         | Code::UnsupportedMediaType => detail(status, title),
     };
     reply.retry_after = problem.retry_after.map(super::problem::whole_seconds);
+    reply.www_authenticate = problem.code.challenge().map(str::to_owned);
     reply.quotas = problem.quotas;
     reply
 }

@@ -125,6 +125,37 @@ async fn a_confidential_clients_request_is_its_own(_: PgPoolOptions, connect: Pg
     );
 }
 
+/// The tutorial's calls too: a code that was paid for can be used.
+#[sqlx::test]
+async fn a_confidential_client_may_make_the_tutorials_calls(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(connect).await;
+    let app = world.instance_with(&[], &clients()).await;
+    let phone = json!({"phone_number": PHONE});
+    let wrong_secret = as_shop(&app, "wrong", "/auth/send-otp/", &phone).await;
+    assert_eq!(wrong_secret.status, 401);
+    assert!(
+        wrong_secret
+            .header("www-authenticate")
+            .starts_with("Basic ")
+    );
+    let sent = as_shop(&app, SECRET, "/auth/send-otp/", &phone).await;
+    assert_eq!(sent.status, 200, "{}", sent.body);
+    let cookie = sent.header("set-cookie");
+    let cookie = cookie.split(';').next().unwrap();
+    let verify = || {
+        app.request(Method::POST, "/auth/verify-otp/")
+            .header("cookie", cookie)
+            .json(&json!({"code": world.code(PHONE)}))
+    };
+
+    assert_eq!(Answer::of(verify()).await.status, 400, "without its secret");
+    let answer = Answer::of(verify().basic_auth("shop", Some(SECRET))).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
 /// security.md 18: an authenticated backend tells whom it acts for.
 #[sqlx::test]
 async fn a_backends_users_are_limited_by_their_own_addresses(

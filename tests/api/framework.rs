@@ -26,7 +26,7 @@ async fn what_the_framework_refuses_is_a_problem_too(_: PgPoolOptions, connect: 
             "{path}"
         );
         let allow = if path.ends_with("json") {
-            "GET"
+            "GET, HEAD"
         } else {
             "POST"
         };
@@ -119,6 +119,47 @@ async fn every_problem_type_is_a_page(_: PgPoolOptions, connect: PgConnectOption
     }
     let none = app.get("/problems/no_such_code").await;
     assert_eq!(none.problem(), (404, "not_found".to_owned()));
+}
+
+#[sqlx::test]
+async fn what_can_be_read_can_be_asked_about(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
+    let app = world.instance().await;
+    let id = app.sent(PHONE).await;
+
+    for url in [
+        format!("{}/.well-known/jwks.json", app.base),
+        format!("{}/problems/not_found", app.base),
+        format!("{}/v1/otp/{id}", app.base),
+        format!("{}/livez", app.admin),
+        format!("{}/readyz", app.admin),
+    ] {
+        let get = Answer::of(app.http.get(&url)).await;
+        let head = Answer::of(app.http.head(&url)).await;
+        assert_eq!((head.status, head.body.as_str()), (200, ""), "{url}");
+        for name in ["content-type", "content-length", "cache-control", "etag"] {
+            assert_eq!(head.header(name), get.header(name), "{name} of {url}");
+        }
+    }
+}
+
+/// The limit is what the contract says, to the byte.
+#[sqlx::test]
+async fn a_body_of_16_kib_is_read_and_one_byte_more_is_not(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(connect).await;
+    let app = world.instance().await;
+    for (length, status) in [(16_383, 201), (16_384, 201), (16_385, 413)] {
+        let empty = format!(r#"{{"phone_number":"{PHONE}","pad":""}}"#);
+        let pad = "x".repeat(length - empty.len());
+        let body = empty.replace(r#""pad":"""#, &format!(r#""pad":"{pad}""#));
+        let request = app.request(Method::POST, "/v1/otp/send").body(body);
+        let answer = Answer::of(request.header("content-type", "application/json")).await;
+        assert_eq!(answer.status, status, "{length} bytes: {}", answer.body);
+        world.clock.advance(60);
+    }
 }
 
 #[sqlx::test]

@@ -249,12 +249,41 @@ async fn posts_from_other_sites_are_refused(_: PgPoolOptions, connect: PgConnect
         ("sec-fetch-site", "same-origin", 200),
         ("origin", "https://web.example", 200),
         ("origin", "http://127.0.0.1:8080", 200),
+        ("origin", "https://web.ex\u{e4}mple", 403),
     ] {
         let request = app
             .request(Method::POST, "/auth/send-otp/")
-            .header(name, value);
+            .header(name, value.as_bytes());
         let answer = Answer::of(request.json(&json!({"phone_number": PHONE}))).await;
         assert_eq!(answer.status, status, "{name}: {value}: {}", answer.body);
         world.clock.advance(3600);
+    }
+}
+
+/// A throttled route tells what is left, whatever else it answers.
+#[sqlx::test]
+async fn every_answer_after_the_address_was_counted_tells_what_is_left(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(connect).await;
+    let settings = [
+        ("LIMITS__IP__SENDS_PER_MINUTE", "20"),
+        ("LIMITS__IP__VERIFIES_PER_MINUTE", "20"),
+    ];
+    let app = world.instance_with(&settings, "").await;
+    let sent = json!({"phone_number": PHONE});
+
+    for (path, body, status) in [
+        ("/auth/send-otp/", &json!({"phone_number": "x"}), 400),
+        ("/auth/send-otp/", &sent, 200),
+        ("/auth/send-otp/", &sent, 429),
+        ("/auth/verify-otp/", &json!({"code": "x"}), 400),
+        ("/auth/verify-otp/", &json!({"code": "123456"}), 400),
+    ] {
+        let answer = app.post(path, body).await;
+        assert_eq!(answer.status, status, "{path}: {}", answer.body);
+        let told = answer.header("ratelimit");
+        assert!(told.contains("\"ip-60s\";r="), "{path} {status}: {told:?}");
     }
 }
