@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 
 /** How long anything may take, in milliseconds: a loaded machine is slow, and a hang is a failure. */
-export const PATIENCE = 60_000;
+export const PATIENCE = 30_000;
 
 export const OTP_AUTH = process.env.OTP_AUTH_PROGRAM;
 
