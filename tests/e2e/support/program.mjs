@@ -76,19 +76,23 @@ export class Program {
 
   /** The first line that matches, already written or yet to come: the pattern's match. */
   line(pattern) {
-    const find = ({ text }) => pattern.exec(text);
-    const written = this.lines.map(find).find(Boolean);
+    return this.find(({ text }) => pattern.exec(text), pattern);
+  }
+
+  /** What `pick` makes of the first line for which it is not nothing. */
+  find(pick, what) {
+    const written = this.lines.map(pick).find(Boolean);
     if (written) return Promise.resolve(written);
     const { promise, resolve, reject } = deferred();
     const waiting = {
       read: (line) => {
-        const match = find(line);
-        if (match) resolve(match);
+        const picked = pick(line);
+        if (picked) resolve(picked);
       },
-      end: () => reject(new Error(`${this.name} ended without ${pattern}\n${this.#tail()}`)),
+      end: () => reject(new Error(`${this.name} ended without ${what}\n${this.#tail()}`)),
     };
     this.#waiting.add(waiting);
-    const found = soon(promise, `${pattern} from ${this.name}`, () => this.#tail());
+    const found = soon(promise, `${what} from ${this.name}`, () => this.#tail());
     return found.finally(() => this.#waiting.delete(waiting));
   }
 

@@ -59,6 +59,16 @@ export class Service {
       .map((line) => JSON.parse(line.text));
   }
 
+  /** The first log line, already written or yet to come, that has these fields. */
+  logged(fields) {
+    const fits = (line) => Object.entries(fields).every(([name, value]) => line[name] === value);
+    const pick = ({ stream, text }) => {
+      const line = stream === 'stderr' && JSON.parse(text);
+      return line && fits(line) && line;
+    };
+    return this.program.find(pick, JSON.stringify(fields));
+  }
+
   stop() {
     return this.program.stop();
   }
