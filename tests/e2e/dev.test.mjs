@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { get, post } from './support/http.mjs';
-import { OTP_AUTH, Program, environment, run } from './support/program.mjs';
+import { OTP_AUTH, Program, environment, output, run } from './support/program.mjs';
 import { ISSUER } from './support/service.mjs';
 import { bent, jose, pyjwt } from './support/tokens.mjs';
 
@@ -124,6 +124,32 @@ describe('otp-auth dev', () => {
       await verdicts({ issuer: `${ISSUER}/` }), ['InvalidIssuerError', claim('iss')]);
     const [idToken] = await jose(facts([printed.answer.access_token], { typ: 'JWT' }));
     assert.deepEqual(idToken, { refused: claim('typ') });
+  });
+
+  test('does what README shows', async () => {
+    const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
+    const blocks = (language) => (
+      [...readme.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, 'gms'))].map(([, text]) => text)
+    );
+    const [send, verify] = blocks('sh').filter((text) => text.startsWith('curl '));
+    const phone = /\+91\d{10}/.exec(send)[0];
+    // At our address, and to another number: that one waits after the printed commands.
+    const shell = (text) => output('bash', ['-c', text.replace(ISSUER, dev.service)]);
+    const sent = JSON.parse(await shell(send.replace(phone, '+919876543211')));
+    const [{ code }] = (await get(`${dev.inbox}/sandbox/messages`)).body;
+    const given = verify
+      .replace(/(?<="request_id":")[^"]*/, sent.request_id)
+      .replace(/(?<="code":")[^"]*/, code);
+    const verified = JSON.parse(await shell(given));
+
+    const shown = blocks('json').map((text) => Object.keys(JSON.parse(text)));
+    assert.deepEqual([sent, verified].map(Object.keys), shown);
+    const [python] = blocks('python');
+    const script = `token = ${JSON.stringify(verified.access_token)}
+${python.replace(`${ISSUER}/.well-known/jwks.json`, dev.jwks)}
+print(claims["sub"])`;
+    const subject = await output(process.env.OTP_AUTH_PYTHON, ['-c', script]);
+    assert.equal(subject.trim(), verified.subject);
   });
 
   test('refuses a second one on its directory, and goes on itself', async () => {
