@@ -90,9 +90,19 @@ need_postgres() {
     postgres_programs >/dev/null || fail "installed postgresql, but still find no server programs"
 }
 
-# For the tests in a browser and with other people's token libraries.
+# Prints the path of a Chromium, as Debian, Ubuntu or Google call it.
+browser() {
+    local name
+    for name in chromium chromium-browser google-chrome; do
+        command -v "$name" && return
+    done
+    return 1
+}
+
+# For the tests in a browser, with curl and with other people's token libraries.
 need_browser_and_scripts() {
-    if ! has chromium && ! has chromium-browser && ! has google-chrome; then
+    has curl || install "found no curl" curl
+    if ! browser >/dev/null; then
         if apt-cache show chromium >/dev/null 2>&1; then
             install "found no Chromium" chromium
         else
@@ -104,5 +114,8 @@ need_browser_and_scripts() {
     fi
     if ! has node || ! has npm; then
         install "found no Node.js with npm" nodejs npm
+    fi
+    if ! node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)'; then
+        fail "the end-to-end tests need Node.js 18 or newer; this is $(node --version)"
     fi
 }
