@@ -17,10 +17,6 @@ use crate::secrets::{Keyring, OpenError, Purpose, SealError};
 /// code lives.
 pub const KEPT_FOR: TimeDelta = TimeDelta::minutes(15);
 
-/// How long a key stays claimed by work that never says how it ended, because its process died or
-/// lost the database: far longer than any call lasts, and short enough for a person to wait.
-pub const CLAIMED_FOR: TimeDelta = TimeDelta::minutes(1);
-
 /// A caller's key, bound to who used it for what.
 #[derive(Clone, Copy)]
 pub struct Fingerprint([u8; 32]);
@@ -74,7 +70,7 @@ impl Idempotency {
     }
 
     /// Claims the key for a body, or tells what became of its first use. Of parallel calls one
-    /// claims it, for [`CLAIMED_FOR`] or until it is kept or released.
+    /// claims it.
     pub async fn claim(
         &self,
         key: Fingerprint,
@@ -93,7 +89,7 @@ impl Idempotency {
             "#,
             &key.0,
             &body_hash,
-            now + CLAIMED_FOR,
+            now + KEPT_FOR,
             now,
         )
         .fetch_optional(&self.pool)
@@ -120,21 +116,15 @@ impl Idempotency {
         })
     }
 
-    /// Keeps the reply of a claimed key for [`KEPT_FOR`].
-    pub async fn keep(
-        &self,
-        key: Fingerprint,
-        reply: &[u8],
-        now: DateTime<Utc>,
-    ) -> Result<(), IdempotencyError> {
+    /// Keeps the reply of a claimed key.
+    pub async fn keep(&self, key: Fingerprint, reply: &[u8]) -> Result<(), IdempotencyError> {
         let sealed = self
             .keyring
             .seal(Purpose::Reply, &key.0, reply, self.random.as_ref())?;
         sqlx::query!(
-            "UPDATE idempotency_keys SET reply = $2, expires_at = $3 WHERE fingerprint = $1",
+            "UPDATE idempotency_keys SET reply = $2 WHERE fingerprint = $1",
             &key.0,
             sealed,
-            now + KEPT_FOR,
         )
         .execute(&self.pool)
         .await?;

@@ -155,7 +155,7 @@ impl Call {
         let reply = work.await.unwrap_or_else(|problem| self.render(problem));
         let recorded = if reply.is_final() {
             let kept = serde_json::to_vec(&reply).map_err(|error| Problem::internal(&error))?;
-            store.keep(key, &kept, self.now()).await
+            store.keep(key, &kept).await
         } else {
             store.release(key).await
         };

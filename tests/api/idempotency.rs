@@ -196,30 +196,3 @@ async fn keys_that_are_no_keys_are_refused(_: PgPoolOptions, connect: PgConnectO
     }
     assert_eq!(world.sms_count(OTHER_PHONE), 0);
 }
-
-/// A process that dies, or loses the database, between the work and the keeping of its reply.
-#[sqlx::test]
-async fn a_claim_that_nobody_ends_is_free_again_after_a_minute(
-    _: PgPoolOptions,
-    connect: PgConnectOptions,
-) {
-    let world = World::new(connect).await;
-    let app = world.instance().await;
-    let body = json!({"phone_number": PHONE});
-    let lost = "ALTER TABLE idempotency_keys ADD CONSTRAINT lost CHECK (reply IS NULL)";
-    sqlx::raw_sql(lost).execute(&world.pool).await.unwrap();
-    assert_eq!(post(&app, "/v1/otp/send", "k1", &body).await.status, 201);
-    let found = "ALTER TABLE idempotency_keys DROP CONSTRAINT lost";
-    sqlx::raw_sql(found).execute(&world.pool).await.unwrap();
-
-    world.clock.advance(59);
-    let waiting = post(&app, "/v1/otp/send", "k1", &body).await;
-    world.clock.advance(1);
-    let again = post(&app, "/v1/otp/send", "k1", &body).await;
-
-    assert_eq!(
-        waiting.problem(),
-        (409, "idempotency_in_progress".to_owned())
-    );
-    assert_eq!(again.status, 201, "{}", again.body);
-}
