@@ -13,6 +13,7 @@ use super::codes::Code;
 use super::problem::Problem;
 use super::reply::Reply;
 use crate::client::Caller;
+use crate::limit::Quota;
 use crate::otp::code::Guess;
 use crate::otp::request::{Purpose, RequestId};
 use crate::otp::send::{Issued, SendCode};
@@ -221,10 +222,7 @@ pub fn rfc3339(time: DateTime<Utc>) -> String {
 }
 
 /// Adds what is left of the address's limits to an answer, good or bad.
-fn with_quotas(
-    quotas: Vec<crate::limit::Quota>,
-    outcome: Result<Reply, Problem>,
-) -> Result<Reply, Problem> {
+fn with_quotas(quotas: Vec<Quota>, outcome: Result<Reply, Problem>) -> Result<Reply, Problem> {
     match outcome {
         Ok(reply) => Ok(reply.quotas(quotas)),
         Err(problem) => Err(problem.quotas(quotas)),

@@ -1,14 +1,16 @@
 //! An answer as data: it can be kept for a repeated `Idempotency-Key` and sent again.
 
+use std::fmt;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{LOCATION, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use serde::{Deserialize, Serialize};
 
 use crate::limit::Quota;
 
 /// Status, headers and body of an answer.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Reply {
     /// HTTP status.
     pub status: u16,
@@ -22,9 +24,21 @@ pub struct Reply {
     pub retry_after: Option<u64>,
     /// How to authenticate.
     pub www_authenticate: Option<String>,
+    /// The tutorial's cookie; its calls are not kept.
+    #[serde(skip)]
+    pub set_cookie: Option<String>,
     /// What is left of the limits that were looked at; not kept, since it changes.
     #[serde(skip)]
     pub quotas: Vec<Quota>,
+}
+
+/// The body can hold a token, so only the status is shown.
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Reply {
@@ -38,6 +52,7 @@ impl Reply {
             location: None,
             retry_after: None,
             www_authenticate: None,
+            set_cookie: None,
             quotas: Vec::new(),
         }
     }
@@ -75,6 +90,9 @@ impl Reply {
         }
         if let Some(challenge) = self.www_authenticate {
             response.insert_header((WWW_AUTHENTICATE, challenge));
+        }
+        if let Some(cookie) = self.set_cookie {
+            response.insert_header((SET_COOKIE, cookie));
         }
         if !self.quotas.is_empty() {
             response.insert_header(("RateLimit-Policy", policies(&self.quotas)));

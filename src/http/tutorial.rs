@@ -8,6 +8,7 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderName, ORIGIN};
 use actix_web::web::Bytes;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -29,95 +30,67 @@ static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// `POST /auth/send-otp/`
 pub async fn send(call: Call, body: Bytes) -> HttpResponse {
-    let inner = call.clone();
-    let cookie = std::rc::Rc::new(std::cell::RefCell::new(None));
-    let made = std::rc::Rc::clone(&cookie);
-    let mut response = inner
-        .to_the_end(move |call| async move {
-            Ok(match send_code(&call, &body).await {
-                Ok((reply, cookie)) => {
-                    *made.borrow_mut() = Some(cookie);
-                    reply
-                }
-                Err(reply) => *reply,
-            })
-        })
-        .await;
-    if let Some(cookie) = cookie.take() {
-        set(&mut response, &cookie);
-    }
-    response
+    let answer = |call: Call| async move {
+        Ok(send_code(&call, &body).await.unwrap_or_else(|reply| *reply))
+    };
+    call.to_the_end(answer).await
 }
 
 /// `POST /auth/verify-otp/`
 pub async fn verify(call: Call, body: Bytes) -> HttpResponse {
-    let secure = is_secure(&call);
-    let mut response = call
-        .to_the_end(|call| async move {
-            Ok(verify_code(&call, &body)
-                .await
-                .unwrap_or_else(|reply| *reply))
-        })
-        .await;
-    if response.status().is_success() {
-        let mut spent = cookie(String::new(), secure, CookieDuration::ZERO);
-        spent.make_removal();
-        set(&mut response, &spent);
-    }
-    response
+    let answer = |call: Call| async move {
+        Ok(verify_code(&call, &body)
+            .await
+            .unwrap_or_else(|reply| *reply))
+    };
+    call.to_the_end(answer).await
 }
 
-async fn send_code(call: &Call, body: &[u8]) -> Result<(Reply, Cookie<'static>), Box<Reply>> {
+async fn send_code(call: &Call, body: &[u8]) -> Result<Reply, Box<Reply>> {
     let fields = fields(call, body)?;
     let caller = call.caller(&fields).map_err(drf)?;
     let quotas = call.limit(&call.state.send_limit, false).map_err(drf)?;
-    match send_counted(call, &fields, &caller).await {
-        Ok((reply, cookie)) => Ok((reply.quotas(quotas), cookie)),
-        Err(reply) => Err(Box::new(reply.quotas(quotas))),
-    }
+    let outcome = send_counted(call, &fields, &caller).await;
+    Ok(outcome.unwrap_or_else(|reply| *reply).quotas(quotas))
 }
 
 /// Sends a code once the call was counted for its address.
-async fn send_counted(
-    call: &Call,
-    fields: &Fields,
-    caller: &Caller,
-) -> Result<(Reply, Cookie<'static>), Box<Reply>> {
+async fn send_counted(call: &Call, fields: &Fields, caller: &Caller) -> Result<Reply, Box<Reply>> {
     let client = call.client_of(caller).map_err(drf)?.id.clone();
     let typed = pattern(fields, "phone_number", indian_e164)?;
-    let phone = PhoneNumber::parse(typed, &call.state.phone_rules)
-        .map_err(|error| drf(Problem::from(error)))?;
-
-    let ask = SendCode {
-        phone,
-        client,
-        purpose: Purpose::Login,
-    };
-    let issued = call
+    let phone = PhoneNumber::parse(typed, &call.state.phone_rules);
+    let phone = phone.map_err(|error| drf(Problem::from(error)))?;
+    let purpose = Purpose::Login;
+    let now = call.now();
+    match call
         .state
         .otp
-        .send(ask, call.now())
-        .await
-        .map_err(|e| drf(Problem::from(e)))?;
-
-    let sealed = call
-        .state
-        .keyring
-        .seal(
-            Seal::Cookie,
-            b"",
-            issued.request_id.0.as_bytes(),
-            call.state.random.as_ref(),
+        .send(
+            SendCode {
+                phone,
+                client,
+                purpose,
+            },
+            now,
         )
-        .map_err(|error| drf(Problem::internal(&error)))?;
-    let life = (issued.expires_at - issued.answered_at).num_seconds();
-    let cookie = cookie(
-        URL_SAFE_NO_PAD.encode(sealed),
-        is_secure(call),
-        CookieDuration::seconds(life),
-    );
-    let reply = Reply::json(200, &json!({"expires_at": rfc3339(issued.expires_at)}));
-    Ok((reply.quotas(issued.quotas), cookie))
+        .await
+    {
+        Ok(issued) => {
+            let life = issued.expires_at - issued.answered_at;
+            let mut reply = Reply::json(200, &json!({"expires_at": rfc3339(issued.expires_at)}));
+            reply.set_cookie = Some(request_cookie(call, issued.request_id, life)?);
+            Ok(reply.quotas(issued.quotas))
+        }
+        Err(error) => {
+            let live = error.live_request();
+            let mut reply = drf(Problem::from(error));
+            if let Some(id) = live {
+                // The SMS may arrive all the same; without the cookie its code would be lost.
+                reply.set_cookie = Some(request_cookie(call, id, call.state.otp.ttl())?);
+            }
+            Err(reply)
+        }
+    }
 }
 
 async fn verify_code(call: &Call, body: &[u8]) -> Result<Reply, Box<Reply>> {
@@ -137,11 +110,11 @@ async fn verify_counted(
     let guess = pattern(fields, "code", |code| Guess::parse_tutorial(code).ok())?;
     let id = cookie_request(call).ok_or_else(session_expired)?;
     let sign_in = &call.state.sign_in;
-    let outcome = sign_in.verify(id, &guess, caller, call.now()).await;
-    match outcome {
-        Ok(signed_in) => Ok(signed_in_reply(&signed_in)),
-        Err(error) => Err(drf(Problem::from(error))),
-    }
+    let signed_in = sign_in.verify(id, &guess, caller, call.now()).await;
+    let signed_in = signed_in.map_err(|error| drf(Problem::from(error)))?;
+    let mut reply = signed_in_reply(&signed_in);
+    reply.set_cookie = Some(cookie(call, String::new(), TimeDelta::zero()));
+    Ok(reply)
 }
 
 /// The body, after the checks that any POST with a cookie needs.
@@ -238,24 +211,27 @@ fn session_expired() -> Box<Reply> {
     Box::new(Reply::json(400, &json!({"error": "session expired"})))
 }
 
-fn cookie(value: String, secure: bool, life: CookieDuration) -> Cookie<'static> {
+/// The cookie that stands for a request: its id, sealed.
+fn request_cookie(call: &Call, id: RequestId, life: TimeDelta) -> Result<String, Box<Reply>> {
+    let random = call.state.random.as_ref();
+    let sealed = call
+        .state
+        .keyring
+        .seal(Seal::Cookie, b"", id.0.as_bytes(), random);
+    let sealed = sealed.map_err(|error| drf(Problem::internal(&error)))?;
+    Ok(cookie(call, URL_SAFE_NO_PAD.encode(sealed), life))
+}
+
+/// A `Set-Cookie` value; a life of zero takes the cookie away.
+fn cookie(call: &Call, value: String, life: TimeDelta) -> String {
     Cookie::build(COOKIE, value)
         .path("/auth")
         .http_only(true)
         .same_site(SameSite::Lax)
-        .secure(secure)
-        .max_age(life)
+        .secure(call.state.issuer.starts_with("https:"))
+        .max_age(CookieDuration::seconds(life.num_seconds()))
         .finish()
-}
-
-fn is_secure(call: &Call) -> bool {
-    call.state.issuer.starts_with("https:")
-}
-
-fn set(response: &mut HttpResponse, cookie: &Cookie<'_>) {
-    if let Err(error) = response.add_cookie(cookie) {
-        tracing::error!(%error, "cookie not set");
-    }
+        .to_string()
 }
 
 fn cookie_request(call: &Call) -> Option<RequestId> {

@@ -78,3 +78,10 @@ pub struct Otp {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) test_numbers: TestNumbers,
 }
+
+impl Otp {
+    /// How long a new code can be used.
+    pub fn ttl(&self) -> TimeDelta {
+        self.policy.ttl
+    }
+}

@@ -89,6 +89,22 @@ pub enum SendError {
     Random(#[from] RandomUnavailable),
 }
 
+impl SendError {
+    /// The request whose code may arrive although the provider did not confirm it.
+    pub fn live_request(&self) -> Option<RequestId> {
+        match self {
+            Self::Provider { request_id, error } if !error.surely_not_sent() => Some(*request_id),
+            Self::Provider { .. }
+            | Self::Limited { .. }
+            | Self::TooManyAttempts { .. }
+            | Self::NotLive
+            | Self::Store(_)
+            | Self::Seal
+            | Self::Random(_) => None,
+        }
+    }
+}
+
 impl From<SealError> for SendError {
     fn from(error: SealError) -> Self {
         match error {

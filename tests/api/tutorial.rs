@@ -205,6 +205,26 @@ async fn limits_and_failures_are_in_the_frameworks_words(
     );
 }
 
+/// The vendor failed after the SMS had left: its code still logs in.
+#[sqlx::test]
+async fn a_code_that_arrives_after_a_failure_still_logs_in(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(connect).await;
+    let app = world.instance().await;
+    world.sandbox.arm(Fault::once(FaultKind::ResetAfterSend));
+
+    let failed = app
+        .post("/auth/send-otp/", &json!({"phone_number": PHONE}))
+        .await;
+
+    assert_eq!(failed.status, 504, "{}", failed.body);
+    assert!(failed.json()["error"].is_string());
+    let verified = verify(&app, &cookie(&failed), &world.code(PHONE)).await;
+    assert_eq!(verified.status, 200, "{}", verified.body);
+}
+
 #[sqlx::test]
 async fn without_a_live_cookie_the_session_has_expired(
     _: PgPoolOptions,
