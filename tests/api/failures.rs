@@ -189,6 +189,25 @@ async fn without_its_database_the_service_refuses_and_says_so(
     );
 }
 
+/// security.md 20: no hang.
+#[sqlx::test]
+async fn a_statement_that_takes_too_long_is_a_503(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
+    let app = world
+        .instance_with(&[("DATABASE__STATEMENT_TIMEOUT_MS", "200")], "")
+        .await;
+    let mut holder = world.pool.begin().await.unwrap();
+    let lock = sqlx::raw_sql("LOCK TABLE phone_throttles");
+    lock.execute(&mut *holder).await.unwrap();
+
+    let answer = app.send(PHONE).await;
+
+    assert_eq!(answer.problem(), (503, "service_unavailable".to_owned()));
+    assert_eq!(world.sandbox.requests().send, 0);
+    holder.rollback().await.unwrap();
+    assert_eq!(app.send(PHONE).await.status, 201);
+}
+
 /// Lets nobody into the test's database any more, and throws out who is in it.
 async fn cut_off(world: &World) {
     let name = sqlx::query_scalar!(r#"SELECT current_database() AS "name!""#)
