@@ -48,6 +48,13 @@ async fn sends_never_exceed_any_window_and_waiting_as_told_always_passes(
         "the fourth waits for the first to leave the window"
     );
     assert_eq!(sent_at[10], 86_400, "the eleventh waits for the day");
+    let kept =
+        sqlx::query_scalar!(r#"SELECT cardinality(send_log) AS "kept!" FROM phone_throttles"#);
+    let kept = kept.fetch_one(&world.pool).await.unwrap();
+    assert!(
+        kept <= 10,
+        "what no window looks back to is forgotten: {kept}"
+    );
 }
 
 #[sqlx::test]
