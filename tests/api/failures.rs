@@ -75,15 +75,17 @@ fn no_words_of_the_provider(answer: &Answer) {
 async fn a_send_that_surely_never_left_costs_nothing(_: PgPoolOptions, connect: PgConnectOptions) {
     let world = World::new(connect).await;
     let app = world.instance().await;
-    for fault in [
-        FaultKind::Throttled,
-        FaultKind::NumberCooling,
-        FaultKind::InsufficientBalance,
-        FaultKind::Unauthorized,
+    for (fault, wait) in [
+        (FaultKind::Throttled, 10),
+        (FaultKind::NumberCooling, 300),
+        // A person must act first.
+        (FaultKind::InsufficientBalance, 60),
+        (FaultKind::Unauthorized, 60),
     ] {
         world.sandbox.arm(Fault::once(fault));
         let refused = app.send(PHONE).await;
-        world.clock.advance(refused.retry_after());
+        assert_eq!(refused.retry_after(), wait, "{fault:?}");
+        world.clock.advance(wait);
     }
 
     let ids = [app.sent(PHONE).await];
