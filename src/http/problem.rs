@@ -9,7 +9,7 @@ use super::codes::Code;
 use super::reply::Reply;
 use crate::database::StoreError;
 use crate::idempotency::IdempotencyError;
-use crate::limit::{Quota, Refusal};
+use crate::limit::{Limit, Quota, Refusal};
 use crate::otp::request::RequestId;
 use crate::otp::send::SendError;
 use crate::otp::verify::VerifyError;
@@ -212,12 +212,14 @@ impl From<SignInError> for Problem {
 fn provider(error: &ProviderError, request_id: RequestId) -> Problem {
     let id = || json!(request_id.to_string());
     match error {
-        ProviderError::Busy { retry_after } => Problem::new(Code::RateLimited)
-            .with("limit", json!("service"))
-            .wait(*retry_after),
-        ProviderError::NumberCooling { retry_after } => Problem::new(Code::RateLimited)
-            .with("limit", json!("phone"))
-            .wait(*retry_after),
+        ProviderError::Busy { retry_after } => Problem::from(Refusal {
+            limit: Limit::Service,
+            wait: *retry_after,
+        }),
+        ProviderError::NumberCooling { retry_after } => Problem::from(Refusal {
+            limit: Limit::Phone,
+            wait: *retry_after,
+        }),
         ProviderError::Throttled { retry_after } => {
             Problem::new(Code::ProviderUnavailable).wait(*retry_after)
         }

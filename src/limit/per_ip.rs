@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use governor::clock::Clock as _;
-use governor::middleware::StateInformationMiddleware;
-use governor::state::keyed::DashMapStateStore;
-use governor::{Quota as GovernorQuota, RateLimiter};
+use governor::nanos::Nanos;
+use governor::state::StateStore as _;
+use governor::state::keyed::{DashMapStateStore, ShrinkableKeyedStateStore as _};
 
 use super::{GovernorClock, Limit, Quota, Refusal};
 use crate::clock::Clock;
@@ -46,15 +46,21 @@ pub struct IpWindow {
     pub window: Duration,
 }
 
-type Buckets =
-    RateLimiter<Network, DashMapStateStore<Network>, GovernorClock, StateInformationMiddleware>;
-
+/// One window's buckets (the generic cell rate algorithm, ITU-T I.371).
 struct Tier {
     name: String,
     most: u32,
     window: Duration,
     refill: Duration,
-    buckets: Buckets,
+    /// When each address's bucket will be full again.
+    full_at: DashMapStateStore<Network>,
+}
+
+/// What a bucket holds.
+struct Level {
+    remaining: u32,
+    /// Time until it has a call to give; zero if it has one.
+    wait: Duration,
 }
 
 /// What a check found.
@@ -76,73 +82,109 @@ pub struct IpLimit {
 impl IpLimit {
     /// A limit that holds all these windows at once; none switches it off.
     pub fn new(windows: &[IpWindow], clock: Arc<dyn Clock>) -> Self {
-        let clock = GovernorClock::new(clock);
-        let tier = |window: &IpWindow| {
-            let refill = window.window / window.most.get();
-            let quota = GovernorQuota::with_period(refill)?.allow_burst(window.most);
-            Some(Tier {
-                name: format!("ip-{}s", window.window.as_secs()),
-                most: window.most.get(),
-                window: window.window,
-                refill,
-                buckets: RateLimiter::dashmap_with_clock(quota, clock.clone()).with_middleware(),
-            })
+        let tier = |window: &IpWindow| Tier {
+            name: format!("ip-{}s", window.window.as_secs()),
+            most: window.most.get(),
+            window: window.window,
+            refill: window.window / window.most.get(),
+            full_at: DashMapStateStore::default(),
         };
         Self {
-            tiers: windows.iter().filter_map(tier).collect(),
-            clock,
+            tiers: windows.iter().map(tier).collect(),
+            clock: GovernorClock::new(clock),
             checks: AtomicU32::new(0),
         }
     }
 
-    /// Takes one call from every bucket of this address.
+    /// Takes one call from every bucket of this address, or from none.
     ///
-    /// The wait of a refusal is the longest any bucket asks for, those included that this very
-    /// call emptied: whoever waits that long passes all of them.
+    /// A refused call takes nothing: at an address that many share and some do not wait, refused
+    /// calls would empty one bucket while another fills, and next to nobody would pass. The wait
+    /// is the longest any bucket asks for.
     pub fn check(&self, network: Network) -> Checked {
+        let now = self.clock.now();
         if self.checks.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
             self.tiers
                 .iter()
-                .for_each(|tier| tier.buckets.retain_recent());
+                .for_each(|tier| tier.full_at.retain_recent(now));
         }
-        let mut refused = Duration::ZERO;
-        let mut emptied = Duration::ZERO;
-        let mut quotas = Vec::with_capacity(self.tiers.len());
-        for tier in &self.tiers {
-            match tier.buckets.check_key(&network) {
-                Ok(state) => {
-                    let remaining = state.remaining_burst_capacity();
-                    if remaining == 0 {
-                        emptied = emptied.max(tier.refill);
-                    }
-                    quotas.push(tier.quota(remaining));
-                }
-                Err(not_until) => {
-                    let wait = not_until.wait_time_from(self.clock.now());
-                    refused = refused.max(wait);
-                    quotas.push(Quota {
-                        reset: wait,
-                        ..tier.quota(0)
-                    });
-                }
+        let look = || self.tiers.iter().map(|tier| tier.look(network, now));
+        let mut levels: Vec<Level> = look().collect();
+        if longest(&levels).is_zero() {
+            levels = self
+                .tiers
+                .iter()
+                .map(|tier| tier.take(network, now))
+                .collect();
+            if !longest(&levels).is_zero() {
+                // Another thread took the last call in between.
+                levels = look().collect();
             }
         }
-        let refusal = (!refused.is_zero()).then(|| Refusal {
-            limit: Limit::Ip,
-            wait: refused.max(emptied),
-        });
-        Checked { quotas, refusal }
+        let wait = longest(&levels);
+        let quotas = self.tiers.iter().zip(&levels);
+        Checked {
+            quotas: quotas.map(|(tier, level)| tier.quota(level)).collect(),
+            refusal: (!wait.is_zero()).then_some(Refusal {
+                limit: Limit::Ip,
+                wait,
+            }),
+        }
     }
 }
 
+fn longest(levels: &[Level]) -> Duration {
+    levels
+        .iter()
+        .map(|level| level.wait)
+        .max()
+        .unwrap_or_default()
+}
+
 impl Tier {
-    fn quota(&self, remaining: u32) -> Quota {
+    /// What the bucket holds, which is `most` calls less one for each refill until it is full.
+    fn level(&self, full_at: Option<Nanos>, now: Nanos) -> Level {
+        let missing = full_at.unwrap_or(now).saturating_sub(now).as_u64();
+        let missing = Duration::from_nanos(missing);
+        let capacity = self.refill * self.most;
+        let held = capacity.saturating_sub(missing);
+        let remaining = held.as_nanos() / self.refill.as_nanos().max(1);
+        Level {
+            remaining: u32::try_from(remaining).unwrap_or(self.most),
+            wait: self.refill.saturating_sub(held),
+        }
+    }
+
+    fn look(&self, network: Network, now: Nanos) -> Level {
+        let look = |full_at| Err::<(Level, Nanos), Level>(self.level(full_at, now));
+        let (Ok(level) | Err(level)) = self.full_at.measure_and_replace(&network, look);
+        level
+    }
+
+    fn take(&self, network: Network, now: Nanos) -> Level {
+        let take = |full_at: Option<Nanos>| {
+            let mut level = self.level(full_at, now);
+            if !level.wait.is_zero() {
+                return Err(level);
+            }
+            level.remaining = level.remaining.saturating_sub(1);
+            Ok((level, full_at.unwrap_or(now).max(now) + self.refill))
+        };
+        let (Ok(level) | Err(level)) = self.full_at.measure_and_replace(&network, take);
+        level
+    }
+
+    fn quota(&self, level: &Level) -> Quota {
         Quota {
             name: self.name.clone(),
             most: self.most,
             window: self.window,
-            remaining,
-            reset: self.refill,
+            remaining: level.remaining,
+            reset: if level.wait.is_zero() {
+                self.refill
+            } else {
+                level.wait
+            },
         }
     }
 }
@@ -218,6 +260,19 @@ mod tests {
             passed += 1;
         }
         assert!(passed >= 50);
+    }
+
+    #[test]
+    fn callers_who_do_not_wait_still_get_what_the_limit_allows() {
+        let (limit, clock) = limit(&[(5, 60), (20, 600), (50, 3600)]);
+        let caller = network("192.0.2.1");
+        let mut passed = 0;
+        for _ in 0..4 * 3600 {
+            passed += u32::from(limit.check(caller).refusal.is_none());
+            clock.advance(Duration::from_secs(1));
+        }
+
+        assert!(passed >= 4 * 50, "{passed} in four hours");
     }
 
     #[test]

@@ -166,15 +166,21 @@ async fn a_backends_users_are_limited_by_their_own_addresses(
     let limit = [("LIMITS__IP__SENDS_PER_MINUTE", "1")];
     let app = world.instance_with(&limit, &clients()).await;
     let mut statuses = Vec::new();
-    for (number, address) in [(0, "192.0.2.1"), (1, "192.0.2.1"), (2, "192.0.2.2")] {
+    for (number, address, path) in [
+        (0, "192.0.2.1", "/v1/otp/send"),
+        (1, "192.0.2.1", "/v1/otp/send"),
+        (2, "192.0.2.2", "/v1/otp/send"),
+        (3, "192.0.2.2", "/auth/send-otp/"),
+        (4, "192.0.2.3", "/auth/send-otp/"),
+    ] {
         let request = app
-            .request(Method::POST, "/v1/otp/send")
+            .request(Method::POST, path)
             .basic_auth("shop", Some(SECRET))
             .header("x-forwarded-for", address)
             .json(&json!({"phone_number": format!("+91987654321{number}")}));
         statuses.push(Answer::of(request).await.status);
     }
-    assert_eq!(statuses, [201, 429, 201]);
+    assert_eq!(statuses, [201, 429, 201, 429, 200]);
 }
 
 #[sqlx::test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::support::{Answer, PHONE, World, wrong};
@@ -154,7 +154,21 @@ async fn instances_that_start_together_agree_on_one_signing_key(
 ) {
     let world = World::new(connect).await;
 
-    let instances = join_all((0..4).map(|_| world.instance())).await;
+    // Nobody can store a key before all four are as far as they get.
+    let mut holder = world.pool.begin().await.unwrap();
+    let lock = sqlx::raw_sql("LOCK TABLE signing_keys IN SHARE MODE");
+    lock.execute(&mut *holder).await.unwrap();
+    let let_go = async {
+        world
+            .until(
+                "(SELECT count(*) = 4 FROM pg_locks JOIN pg_stat_activity USING (pid)
+                WHERE NOT granted AND datname = current_database())",
+            )
+            .await;
+        holder.rollback().await.unwrap();
+    };
+    let starting = join_all((0..4).map(|_| world.instance()));
+    let (instances, ()) = join(starting, let_go).await;
 
     let mut keys = Vec::new();
     for instance in &instances {

@@ -75,15 +75,17 @@ fn no_words_of_the_provider(answer: &Answer) {
 async fn a_send_that_surely_never_left_costs_nothing(_: PgPoolOptions, connect: PgConnectOptions) {
     let world = World::new(connect).await;
     let app = world.instance().await;
-    for fault in [
-        FaultKind::Throttled,
-        FaultKind::NumberCooling,
-        FaultKind::InsufficientBalance,
-        FaultKind::Unauthorized,
+    for (fault, wait) in [
+        (FaultKind::Throttled, 10),
+        (FaultKind::NumberCooling, 300),
+        // A person must act first.
+        (FaultKind::InsufficientBalance, 60),
+        (FaultKind::Unauthorized, 60),
     ] {
         world.sandbox.arm(Fault::once(fault));
         let refused = app.send(PHONE).await;
-        world.clock.advance(refused.retry_after());
+        assert_eq!(refused.retry_after(), wait, "{fault:?}");
+        world.clock.advance(wait);
     }
 
     let ids = [app.sent(PHONE).await];
@@ -187,6 +189,25 @@ async fn without_its_database_the_service_refuses_and_says_so(
         1,
         "no SMS for what cannot be stored"
     );
+}
+
+/// security.md 20: no hang.
+#[sqlx::test]
+async fn a_statement_that_takes_too_long_is_a_503(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
+    let app = world
+        .instance_with(&[("DATABASE__STATEMENT_TIMEOUT_MS", "200")], "")
+        .await;
+    let mut holder = world.pool.begin().await.unwrap();
+    let lock = sqlx::raw_sql("LOCK TABLE phone_throttles");
+    lock.execute(&mut *holder).await.unwrap();
+
+    let answer = app.send(PHONE).await;
+
+    assert_eq!(answer.problem(), (503, "service_unavailable".to_owned()));
+    assert_eq!(world.sandbox.requests().send, 0);
+    holder.rollback().await.unwrap();
+    assert_eq!(app.send(PHONE).await.status, 201);
 }
 
 /// Lets nobody into the test's database any more, and throws out who is in it.

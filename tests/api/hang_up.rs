@@ -33,11 +33,13 @@ async fn a_send_whose_caller_hung_up_is_recorded_and_its_reply_kept(
         body.len()
     );
     caller.write_all(request.as_bytes()).await.unwrap();
-    until(&world, "EXISTS (SELECT FROM otp_requests)").await;
+    world.until("EXISTS (SELECT FROM otp_requests)").await;
     caller.set_zero_linger().unwrap();
     drop(caller);
 
-    until(&world, "(SELECT reply IS NOT NULL FROM idempotency_keys)").await;
+    world
+        .until("(SELECT reply IS NOT NULL FROM idempotency_keys)")
+        .await;
 
     let delivery = sqlx::query_scalar!("SELECT delivery FROM otp_requests");
     assert_eq!(delivery.fetch_one(&world.pool).await.unwrap(), "sent");
@@ -47,23 +49,4 @@ async fn a_send_whose_caller_hung_up_is_recorded_and_its_reply_kept(
     let again = Answer::of(again.header("content-type", "application/json").body(body)).await;
     assert_eq!(again.status, 201, "{}", again.body);
     assert_eq!(world.sms_count(PHONE), 1);
-}
-
-/// Asks the database until a condition holds, and fails where it never does.
-async fn until(world: &World, condition: &str) {
-    let held = tokio::time::timeout(Duration::from_mins(1), poll(world, condition)).await;
-    assert!(held.is_ok(), "{condition}");
-}
-
-async fn poll(world: &World, condition: &str) {
-    let question = format!("SELECT 1 WHERE {condition}");
-    loop {
-        let question = sqlx::AssertSqlSafe(question.clone());
-        let rows = sqlx::Executor::fetch_all(&world.pool, sqlx::raw_sql(question))
-            .await
-            .unwrap();
-        if !rows.is_empty() {
-            return;
-        }
-    }
 }

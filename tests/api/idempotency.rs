@@ -194,5 +194,15 @@ async fn keys_that_are_no_keys_are_refused(_: PgPoolOptions, connect: PgConnectO
             "{key:?}"
         );
     }
+    let two = app
+        .request(Method::POST, "/v1/otp/send")
+        .header("idempotency-key", "k1")
+        .header("idempotency-key", "k2")
+        .json(&json!({"phone_number": OTHER_PHONE}));
+    assert_eq!(
+        Answer::of(two).await.problem(),
+        (400, "invalid_request".to_owned()),
+        "two keys"
+    );
     assert_eq!(world.sms_count(OTHER_PHONE), 0);
 }

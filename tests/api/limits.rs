@@ -1,5 +1,6 @@
 //! The limits, and the truth of what they tell the caller.
 
+use otp_auth::clock::Clock as _;
 use serde_json::json;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
@@ -47,6 +48,13 @@ async fn sends_never_exceed_any_window_and_waiting_as_told_always_passes(
         "the fourth waits for the first to leave the window"
     );
     assert_eq!(sent_at[10], 86_400, "the eleventh waits for the day");
+    let kept =
+        sqlx::query_scalar!(r#"SELECT cardinality(send_log) AS "kept!" FROM phone_throttles"#);
+    let kept = kept.fetch_one(&world.pool).await.unwrap();
+    assert!(
+        kept <= 10,
+        "what no window looks back to is forgotten: {kept}"
+    );
 }
 
 #[sqlx::test]
@@ -138,6 +146,31 @@ async fn ten_wrong_codes_in_a_day_lock_the_phone_and_each_lock_doubles(
 }
 
 #[sqlx::test]
+async fn locks_double_up_to_their_longest_and_a_right_code_forgets_them(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(connect).await;
+    let settings = [
+        ("LIMITS__PHONE__FAILURES_PER_DAY", "1"),
+        ("LIMITS__PHONE__LOCK_MAX_SECONDS", "3600"),
+    ];
+    let app = world.instance_with(&settings, "").await;
+    for lock in [1800, 3600, 3600] {
+        spend_tries(&world, &app, PHONE, 1).await;
+        assert_eq!(app.send(PHONE).await.retry_after(), lock);
+        world.clock.advance(lock);
+    }
+    let id = app.sent(PHONE).await;
+    assert_eq!(app.verify(&id, &world.code(PHONE)).await.status, 200);
+    world.clock.advance(300);
+
+    spend_tries(&world, &app, PHONE, 1).await;
+
+    assert_eq!(app.send(PHONE).await.retry_after(), 1800);
+}
+
+#[sqlx::test]
 async fn a_locked_phone_refuses_even_the_right_code_of_a_live_request(
     _: PgPoolOptions,
     connect: PgConnectOptions,
@@ -156,7 +189,15 @@ async fn a_locked_phone_refuses_even_the_right_code_of_a_live_request(
     let right = app.verify(&id, &code).await;
 
     assert_eq!(right.problem(), (429, "too_many_attempts".to_owned()));
-    assert_eq!(app.report(&id).await.text("status"), "locked");
+    let report = app.report(&id).await;
+    assert_eq!(report.text("status"), "locked");
+    let unlocked = world.clock.now() + chrono::TimeDelta::seconds(1800);
+    let unlocked = unlocked.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    assert_eq!(
+        report.text("resend_at"),
+        unlocked,
+        "not before the lock ends"
+    );
 }
 
 /// security.md 7.

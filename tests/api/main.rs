@@ -19,6 +19,7 @@ mod hang_up;
 mod idempotency;
 mod limits;
 mod model;
+mod provider;
 mod resend;
 mod send;
 mod status;

@@ -122,6 +122,23 @@ async fn only_a_live_request_is_sent_again(_: PgPoolOptions, connect: PgConnectO
 }
 
 #[sqlx::test]
+async fn how_many_sends_a_request_has_is_a_setting(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
+    let app = world.instance_with(&[("OTP__MAX_SENDS", "2")], "").await;
+
+    let first = app.send(PHONE).await;
+    world.clock.advance(30);
+    let second = app.resend(&first.text("request_id")).await;
+    world.clock.advance(60);
+    let third = app.resend(&first.text("request_id")).await;
+
+    assert_eq!(first.json()["sends_remaining"], 1);
+    assert_eq!(second.json()["sends_remaining"], 0);
+    assert_eq!(third.problem(), (429, "rate_limited".to_owned()));
+    assert_eq!(world.sms_count(PHONE), 2);
+}
+
+#[sqlx::test]
 async fn malformed_resends_are_refused(_: PgPoolOptions, connect: PgConnectOptions) {
     let world = World::new(connect).await;
     let app = world.instance().await;

@@ -169,6 +169,22 @@ impl World {
             .clone()
     }
 
+    /// Asks the database until a condition holds, and fails where it never does.
+    pub(crate) async fn until(&self, condition: &str) {
+        let question = format!("SELECT 1 WHERE {condition}");
+        let poll = async {
+            loop {
+                let question = sqlx::AssertSqlSafe(question.clone());
+                let rows = sqlx::Executor::fetch_all(&self.pool, sqlx::raw_sql(question));
+                if !rows.await.unwrap().is_empty() {
+                    return;
+                }
+            }
+        };
+        let held = tokio::time::timeout(Duration::from_mins(1), poll).await;
+        assert!(held.is_ok(), "{condition}");
+    }
+
     /// How many SMS a number got.
     pub(crate) fn sms_count(&self, phone: &str) -> usize {
         self.sandbox.messages_to(phone).len()
