@@ -27,7 +27,7 @@ use crate::telemetry::{self, TelemetryError};
 #[command(name = "otp-auth", version)]
 pub struct Cli {
     /// A TOML file with settings, over the built-in ones and below the environment.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", env = "OTP_AUTH_CONFIG")]
     config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,

@@ -10,17 +10,18 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future;
-use secrecy::ExposeSecret;
 
 use super::postgres::{DataDir, PostgresError, PostgresOptions, PrivatePostgres};
 use crate::app::{App, Deps, StartError};
 use crate::config::{ConfigError, Settings};
 use crate::random::{self, RandomUnavailable};
-use crate::sandbox::{Mode, Sandbox, SandboxError, SandboxHandle, SandboxOptions};
+use crate::sandbox::{Mode, Sandbox, SandboxError, SandboxOptions};
 use crate::telemetry::{self, TelemetryError};
 
 /// Connections the private database takes: the service's, and some for a person with psql.
 const MAX_CONNECTIONS: u16 = 50;
+/// Stands for the private database's address until it is known.
+const LATER_URL: &str = "postgres://127.0.0.1/otp_auth";
 /// What the sandbox takes for an API key: its form is that of a real one.
 const SANDBOX_KEY: &str = "sm_live_0000000000000000000000000000000000000000";
 
@@ -77,79 +78,70 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> Result<(), DevError> {
     let directory = make_directory(&options.directory)?;
-    let postgres = if has_any(&environment, &["DATABASE_URL", "OTP_AUTH__DATABASE__URL"]) {
-        None
-    } else {
-        let data = DataDir::Kept(directory.join("postgres"));
-        let options = PostgresOptions {
-            data,
-            durable: true,
-            max_connections: MAX_CONNECTIONS,
-        };
-        let postgres = PrivatePostgres::start(options, deps.random.as_ref()).await?;
-        let url = postgres.url().expose_secret().to_owned();
-        environment.push(("DATABASE_URL".to_owned(), url));
-        Some(postgres)
-    };
-    let served = with_sandbox(
-        environment,
-        config,
-        &directory,
-        options.sandbox_bind,
-        deps,
-        stop,
-    );
-    let served = served.await;
-    if let Some(postgres) = postgres {
-        postgres.stop().await?;
+    let sandbox = Sandbox::bind(options.sandbox_bind, SandboxOptions::new(Mode::Service))?;
+    let brings_database = has_any(&environment, &["DATABASE_URL", "OTP_AUTH__DATABASE__URL"]);
+    let defaults = [
+        (
+            "DATABASE_URL",
+            "OTP_AUTH__DATABASE__URL",
+            LATER_URL.to_owned(),
+        ),
+        (
+            "STARTMESSAGING_API_KEY",
+            "OTP_AUTH__STARTMESSAGING__API_KEY",
+            SANDBOX_KEY.to_owned(),
+        ),
+        (
+            "",
+            "OTP_AUTH__STARTMESSAGING__BASE_URL",
+            sandbox.handle().url(),
+        ),
+        (
+            "",
+            "OTP_AUTH__SECRETS__MASTER_KEY",
+            kept_key(&directory.join("master.key"), &deps)?,
+        ),
+    ];
+    for (usual, name, value) in defaults {
+        if !has_any(&environment, &[usual, name]) {
+            environment.push((name.to_owned(), value));
+        }
     }
+    // All that can be wrong with the settings is told before anything is started.
+    let mut settings = Settings::load(environment.into_iter(), config)?;
+    telemetry::start(settings.telemetry.log_format, &settings.telemetry.log_level)?;
+    if brings_database {
+        return serve(&settings, sandbox, deps, stop).await;
+    }
+    let options = PostgresOptions {
+        data: DataDir::Kept(directory.join("postgres")),
+        durable: true,
+        max_connections: MAX_CONNECTIONS,
+    };
+    let postgres = PrivatePostgres::start(options, deps.random.as_ref()).await?;
+    settings.database.url = postgres.url();
+    let served = serve(&settings, sandbox, deps, stop).await;
+    postgres.stop().await?;
     served
 }
 
-async fn with_sandbox(
-    mut environment: Vec<(String, String)>,
-    config: Option<&Path>,
-    directory: &Path,
-    bind: SocketAddr,
+async fn serve(
+    settings: &Settings,
+    sandbox: Sandbox,
     deps: Deps,
     stop: impl Future<Output = ()>,
 ) -> Result<(), DevError> {
-    let master_key = "OTP_AUTH__SECRETS__MASTER_KEY";
-    if !has_any(&environment, &[master_key]) {
-        let key = kept_key(&directory.join("master.key"), &deps)?;
-        environment.push((master_key.to_owned(), key));
-    }
-    if !has_any(
-        &environment,
-        &[
-            "STARTMESSAGING_API_KEY",
-            "OTP_AUTH__STARTMESSAGING__API_KEY",
-        ],
-    ) {
-        environment.push(("STARTMESSAGING_API_KEY".to_owned(), SANDBOX_KEY.to_owned()));
-    }
-    let sandbox = Sandbox::bind(bind, SandboxOptions::new(Mode::Service))?;
-    let inbox = format!("http://{}", sandbox.addr());
-    if !has_any(&environment, &["OTP_AUTH__STARTMESSAGING__BASE_URL"]) {
-        environment.push((
-            "OTP_AUTH__STARTMESSAGING__BASE_URL".to_owned(),
-            inbox.clone(),
-        ));
-    }
-    let settings = Settings::load(environment.into_iter(), config)?;
-    telemetry::start(settings.telemetry.log_format, &settings.telemetry.log_level)?;
-    let app = App::build(&settings, deps).await?;
+    let inbox = sandbox.handle();
+    let app = App::build(settings, deps).await?;
     print_welcome(
         &mut io::stdout().lock(),
         app.public_addr,
         app.admin_addr,
-        &inbox,
+        &inbox.url(),
     )?;
-
-    let handle: SandboxHandle = sandbox.handle();
     let service = async {
         let served = app.run(stop).await;
-        handle.stop();
+        inbox.stop();
         served
     };
     let (sandbox, service) = future::join(sandbox.run(future::pending()), service).await;

@@ -4,13 +4,12 @@
 mod answer;
 mod clock;
 
-use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use otp_auth::app::{App, Deps};
 use otp_auth::config::Settings;
-use otp_auth::random::SystemRandom;
+use otp_auth::random::{self, SystemRandom};
 use otp_auth::sandbox::{Mode, Sandbox, SandboxHandle, SandboxOptions};
 use reqwest::{Method, RequestBuilder, redirect};
 use serde_json::{Value, json};
@@ -119,8 +118,12 @@ impl World {
     }
 
     pub(crate) fn settings(&self, settings: &[(&str, &str)], toml: &str) -> Settings {
-        let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
-        file.write_all(toml.as_bytes()).unwrap();
+        let name = format!(
+            "otp-auth-test-{}.toml",
+            random::uuid_v4(&SystemRandom).unwrap()
+        );
+        let file = std::env::temp_dir().join(name);
+        std::fs::write(&file, toml).unwrap();
         let usual = [
             ("SERVER__BIND", "127.0.0.1:0"),
             ("SERVER__ADMIN_BIND", "127.0.0.1:0"),
@@ -156,7 +159,9 @@ impl World {
             self.sandbox.url(),
         );
         environment.extend(settings.iter().map(named));
-        Settings::load(environment.into_iter(), Some(file.path())).unwrap()
+        let settings = Settings::load(environment.into_iter(), Some(&file)).unwrap();
+        std::fs::remove_file(file).unwrap();
+        settings
     }
 
     /// The code in the newest SMS to a number, read as its owner would.
