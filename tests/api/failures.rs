@@ -1,5 +1,6 @@
 //! What callers see when the provider or the database fails.
 
+use futures_util::future::join4;
 use otp_auth::sandbox::{Fault, FaultKind};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
@@ -163,7 +164,7 @@ async fn without_its_database_the_service_refuses_and_says_so(
 ) {
     let world = World::new(connect).await;
     let app = world
-        .instance_with(&[("DATABASE__ACQUIRE_TIMEOUT_MS", "300")], "")
+        .instance_with(&[("DATABASE__ACQUIRE_TIMEOUT_MS", "2000")], "")
         .await;
     let id = app.sent(PHONE).await;
     let ready = app.http.get(format!("{}/readyz", app.admin));
@@ -171,10 +172,17 @@ async fn without_its_database_the_service_refuses_and_says_so(
     cut_off(&world).await;
 
     let unavailable = (503, "service_unavailable".to_owned());
-    assert_eq!(app.send("+919812345678").await.problem(), unavailable);
-    assert_eq!(app.verify(&id, "000000").await.problem(), unavailable);
-    assert_eq!(app.resend(&id).await.problem(), unavailable);
-    assert_eq!(app.report(&id).await.problem(), unavailable);
+    let (send, verify) = (app.send("+919812345678"), app.verify(&id, "000000"));
+    let (send, verify, resend, report) =
+        join4(send, verify, app.resend(&id), app.report(&id)).await;
+    for (call, answer) in [
+        ("send", send),
+        ("verify", verify),
+        ("resend", resend),
+        ("report", report),
+    ] {
+        assert_eq!(answer.problem(), unavailable, "{call}");
+    }
     assert_eq!(
         app.get("/.well-known/jwks.json").await.status,
         200,
@@ -196,7 +204,7 @@ async fn without_its_database_the_service_refuses_and_says_so(
 async fn a_statement_that_takes_too_long_is_a_503(_: PgPoolOptions, connect: PgConnectOptions) {
     let world = World::new(connect).await;
     let app = world
-        .instance_with(&[("DATABASE__STATEMENT_TIMEOUT_MS", "200")], "")
+        .instance_with(&[("DATABASE__STATEMENT_TIMEOUT_MS", "1000")], "")
         .await;
     let mut holder = world.pool.begin().await.unwrap();
     let lock = sqlx::raw_sql("LOCK TABLE phone_throttles");
