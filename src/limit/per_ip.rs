@@ -240,6 +240,10 @@ mod tests {
         assert!(limit.check(caller).refusal.is_some());
         clock.advance(Duration::from_millis(1));
         assert_eq!(limit.check(caller).refusal, None);
+
+        clock.advance(Duration::from_hours(1));
+        let burst = (0..10).map(|_| limit.check(caller).refusal.is_none());
+        assert_eq!(burst.filter(|passed| *passed).count(), 5, "never overfull");
     }
 
     #[test]
