@@ -140,27 +140,26 @@ describe('otp-auth serve', () => {
     }
   });
 
-  // The last of these, for it ends the service.
-  test('finishes what is in flight when it is told to stop', async () => {
+  test('finishes what is in flight when it is told to stop', async (t) => {
+    const service = await Service.start(world.env);
+    t.after(() => service.stop());
     const phone_number = '+919876500002';
-    const trace = { 'x-request-id': 'in-flight' };
     await world.sandbox.arm({ kind: 'slow', delay_ms: 1500 });
     const smsIsOut = await world.sandbox.watch(phone_number);
-    const slow = post(`${world.service.url}/v1/otp/send`, { phone_number }, trace);
+    const slow = post(`${service.url}/v1/otp/send`, { phone_number }, { 'x-request-id': 'in-flight' });
     await smsIsOut();
 
-    world.service.program.signal('SIGTERM');
-    await world.service.logged({ message: STOPPING });
-    assert.equal((await slow).status, 201);
-    assert.deepEqual(await world.service.program.ended(), { code: 0, signal: null });
+    service.program.signal('SIGTERM');
+    await service.logged({ message: STOPPING });
+    const { status, body } = await slow;
+    assert.equal(status, 201);
+    assert.deepEqual(await service.program.ended(), { code: 0, signal: null });
 
-    const told = world.service.log().filter(({ message, trace_id }) => (
-      [STOPPING, 'stopped'].includes(message) || trace_id === 'in-flight'));
-    assert.deepEqual(
-      told.map(({ message, status }) => status ?? message), [STOPPING, 201, 'stopped']);
-    await assert.rejects(get(`${world.service.url}/.well-known/jwks.json`));
-    const delivery = await world.database.ask(
-      'SELECT delivery FROM otp_requests ORDER BY created_at DESC LIMIT 1');
-    assert.equal(delivery, 'sent');
+    const told = service.log().filter((line) => (
+      [STOPPING, 'stopped'].includes(line.message) || line.trace_id === 'in-flight'));
+    assert.deepEqual(told.map((line) => line.status ?? line.message), [STOPPING, 201, 'stopped']);
+    await assert.rejects(get(`${service.url}/.well-known/jwks.json`));
+    const row = `SELECT delivery FROM otp_requests WHERE id = '${body.request_id}'`;
+    assert.equal(await world.database.ask(row), 'sent');
   });
 });
