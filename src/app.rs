@@ -58,6 +58,9 @@ pub enum StartError {
     /// `database.url` is not usable.
     #[error("database.url is not usable")]
     Pool(#[source] sqlx::Error),
+    /// The database cannot be reached.
+    #[error("the database of database.url cannot be reached")]
+    Connect(#[source] sqlx::Error),
     /// The schema could not be brought up to date.
     #[error("the database could not be migrated")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -93,12 +96,19 @@ impl App {
         let admin = listen(settings.server.admin_bind)?;
         let (public_addr, admin_addr) = (public.1, admin.1);
         let database = database_options(settings);
+        let keyring = Arc::new(Keyring::derive(&settings.secrets.master_key)?);
+        let startup = database::startup_pool(&database)
+            .await
+            .map_err(StartError::Connect)?;
         if settings.database.migrate_on_start {
-            database::migrate(&database).await?;
+            database::MIGRATIONS.run(&startup).await?;
         }
+        let (random, now) = (deps.random.as_ref(), deps.clock.now());
+        let keys = SigningKeys::load_or_create(&startup, &keyring, random, now).await?;
+        startup.close().await;
         let pool = database::pool(&database).map_err(StartError::Pool)?;
         phone::warm_up(&settings.phone);
-        let state = Data::new(state(settings, deps, pool.clone()).await?);
+        let state = Data::new(state(settings, deps, keyring, keys, pool.clone())?);
         let grace = settings.server.shutdown_grace.as_secs();
         let clients = Arc::clone(&state.clients);
 
@@ -169,8 +179,19 @@ fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> 
     bound.map_err(|error| StartError::Listen { address, error })
 }
 
+/// Brings the database up to this program's version, and nothing else.
+pub async fn migrate(settings: &Settings) -> Result<(), StartError> {
+    let options = database_options(settings);
+    let pool = database::startup_pool(&options)
+        .await
+        .map_err(StartError::Connect)?;
+    database::MIGRATIONS.run(&pool).await?;
+    pool.close().await;
+    Ok(())
+}
+
 /// How the settings say to reach the database.
-pub fn database_options(settings: &Settings) -> DatabaseOptions {
+fn database_options(settings: &Settings) -> DatabaseOptions {
     DatabaseOptions {
         url: settings.database.url.clone(),
         max_connections: settings.database.max_connections,
@@ -179,10 +200,13 @@ pub fn database_options(settings: &Settings) -> DatabaseOptions {
     }
 }
 
-async fn state(settings: &Settings, deps: Deps, pool: PgPool) -> Result<State, StartError> {
-    let keyring = Arc::new(Keyring::derive(&settings.secrets.master_key)?);
-    let random = deps.random.as_ref();
-    let keys = SigningKeys::load_or_create(&pool, &keyring, random, deps.clock.now()).await?;
+fn state(
+    settings: &Settings,
+    deps: Deps,
+    keyring: Arc<Keyring>,
+    keys: SigningKeys,
+    pool: PgPool,
+) -> Result<State, StartError> {
     let keys = Arc::new(keys);
     let clients = Arc::new(settings.clients.clone());
     let issuer = settings.server.issuer.as_str().to_owned();

@@ -12,10 +12,9 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::{App, Deps, StartError, database_options};
+use crate::app::{self, App, Deps, StartError};
 use crate::clock::SystemClock;
 use crate::config::{ConfigError, Settings};
-use crate::database;
 use crate::dev::command::{self as dev, DevError, DevOptions};
 use crate::dev::test_database::{self, TestDatabaseError};
 use crate::random::SystemRandom;
@@ -130,10 +129,7 @@ pub async fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<ExitCod
             dev::run(environment, config, options, deps(), asked_to_stop()?).await?;
         }
         Command::Migrate => {
-            let settings = load()?;
-            database::migrate(&database_options(&settings))
-                .await
-                .map_err(StartError::from)?;
+            app::migrate(&load()?).await?;
         }
         Command::Config(ConfigCommand::Check) => {
             io::stdout().write_all(load()?.summary().as_bytes())?;

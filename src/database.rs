@@ -3,13 +3,18 @@
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::PgPool;
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgPool};
 
 /// The migrations, compiled in. Running them takes an advisory lock, so replicas that start
 /// together take turns.
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// How long an idle connection is taken to stand without being asked.
+const TRUSTED_WHILE: Duration = Duration::from_secs(1);
+/// Least time to wait for the database when the program starts.
+const STARTUP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How to reach the database and how long to wait for it.
 #[derive(Clone, Debug)]
@@ -61,21 +66,29 @@ pub fn pool(options: &DatabaseOptions) -> Result<PgPool, sqlx::Error> {
     Ok(PgPoolOptions::new()
         .max_connections(options.max_connections)
         .acquire_timeout(options.acquire_timeout)
+        // A round trip on every use would double what a call costs; only a connection that has
+        // been idle is asked first whether it still stands.
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for >= TRUSTED_WHILE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_lazy_with(connect))
 }
 
-/// Brings the schema up to this program's version.
-pub async fn migrate(options: &DatabaseOptions) -> Result<(), MigrateError> {
-    // A pool of its own: a migration may take longer than a request's statement may.
+/// Opens a pool of one connection for what is done once at start: a migration may take longer than
+/// a request's statement may, and a machine that starts may be slow to connect.
+pub async fn startup_pool(options: &DatabaseOptions) -> Result<PgPool, sqlx::Error> {
     let connect = options.url.expose_secret().parse::<PgConnectOptions>()?;
-    let pool = PgPoolOptions::new()
+    PgPoolOptions::new()
         .max_connections(1)
-        .acquire_timeout(options.acquire_timeout.max(Duration::from_secs(10)))
+        .acquire_timeout(options.acquire_timeout.max(STARTUP_PATIENCE))
         .connect_with(connect)
-        .await?;
-    MIGRATIONS.run(&pool).await?;
-    pool.close().await;
-    Ok(())
+        .await
 }
 
 fn is_outage(error: &sqlx::Error) -> bool {

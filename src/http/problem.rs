@@ -179,6 +179,12 @@ impl From<SendError> for Problem {
     fn from(error: SendError) -> Self {
         match error {
             SendError::Limited { refusal, quotas } => Self::from(refusal).quotas(quotas),
+            // Waiting does not help this request: the time is that until a new one passes.
+            SendError::SendsSpent { wait, quotas } => Self::new(Code::RateLimited)
+                .detail("This request has no sends left. Wait, then send a new code.")
+                .with("limit", json!("phone"))
+                .wait(wait)
+                .quotas(quotas),
             SendError::TooManyAttempts { wait } => Self::new(Code::TooManyAttempts).wait(wait),
             SendError::NotLive => Self::new(Code::OtpRequestExpired),
             SendError::Provider { request_id, error } => provider(&error, request_id),

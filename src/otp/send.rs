@@ -60,6 +60,14 @@ pub enum SendError {
         /// What is left of the phone's send limits.
         quotas: Vec<Quota>,
     },
+    /// The request has no sends left; only a new one can be asked for.
+    #[error("the request has no sends left")]
+    SendsSpent {
+        /// Time until a new code can be asked for.
+        wait: Duration,
+        /// What is left of the phone's send limits.
+        quotas: Vec<Quota>,
+    },
     /// Too many wrong codes: the request's or the phone's failure limit is spent.
     #[error("too many wrong codes")]
     TooManyAttempts {
@@ -96,6 +104,7 @@ impl SendError {
             Self::Provider { request_id, error } if !error.surely_not_sent() => Some(*request_id),
             Self::Provider { .. }
             | Self::Limited { .. }
+            | Self::SendsSpent { .. }
             | Self::TooManyAttempts { .. }
             | Self::NotLive
             | Self::Store(_)
@@ -282,19 +291,22 @@ pub(super) fn resend_refused(
         Status::Locked => SendError::TooManyAttempts {
             wait: wait_until(standing.next_send_at(policy, now), now),
         },
+        Status::Pending if standing.sends >= policy.max_sends => SendError::SendsSpent {
+            wait: wait_until(standing.next_send_at(policy, now), now),
+            quotas: policy.sends.quotas(&standing.history, now),
+        },
         Status::Pending => limited(policy, &standing.history, now),
     }
 }
 
 fn limited(policy: &Policy, history: &SendHistory, now: DateTime<Utc>) -> SendError {
-    // No refusal in the windows: the request itself has no sends left, and waiting does not help
-    // it. A new request would pass at once.
-    let spent = Refusal {
+    // The statement refused what would pass by now: another replica's clock is ahead of ours.
+    let over = Refusal {
         limit: Limit::Phone,
         wait: Duration::ZERO,
     };
     SendError::Limited {
-        refusal: policy.sends.refusal(history, now).unwrap_or(spent),
+        refusal: policy.sends.refusal(history, now).unwrap_or(over),
         quotas: policy.sends.quotas(history, now),
     }
 }

@@ -83,6 +83,11 @@ async fn a_request_has_three_sends_and_no_more(_: PgPoolOptions, connect: PgConn
 
     assert_eq!(fourth.problem(), (429, "rate_limited".to_owned()));
     assert_eq!(fourth.text("limit"), "phone");
+    assert!(
+        fourth.text("detail").contains("no sends left"),
+        "{}",
+        fourth.body
+    );
     world.clock.advance(fourth.retry_after());
     assert_eq!(app.send(PHONE).await.status, 201, "a new request passes");
     assert_eq!(world.sms_count(PHONE), 4);
