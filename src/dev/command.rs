@@ -133,11 +133,13 @@ async fn serve(
 ) -> Result<(), DevError> {
     let inbox = sandbox.handle();
     let app = App::build(settings, deps).await?;
+    let issuer = settings.server.issuer.as_str();
     print_welcome(
         &mut io::stdout().lock(),
         app.public_addr,
         app.admin_addr,
         &inbox.url(),
+        issuer,
     )?;
     let service = async {
         let served = app.run(stop).await;
@@ -199,6 +201,7 @@ fn print_welcome(
     public: SocketAddr,
     admin: SocketAddr,
     inbox: &str,
+    issuer: &str,
 ) -> io::Result<()> {
     write!(
         out,
@@ -208,6 +211,7 @@ otp-auth is ready.
   service  http://{public}
   admin    http://{admin}
   inbox    {inbox}    every SMS appears here; open it in a browser
+  issuer   {issuer}    in every token; OTP_AUTH__SERVER__ISSUER sets it
 
 Send a code:
 
