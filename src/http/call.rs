@@ -16,6 +16,7 @@ use super::client_ip::client_address;
 use super::codes::Code;
 use super::problem::Problem;
 use super::reply::Reply;
+use crate::client::Caller;
 use crate::idempotency::Claim;
 use crate::limit::Quota;
 use crate::limit::per_ip::{IpLimit, Network};
@@ -88,15 +89,16 @@ impl Call {
         self.request.headers().get(name)?.to_str().ok()
     }
 
-    /// Takes one call of this address from a limit. `by_backend` marks an authenticated
-    /// confidential client, whose word on the user's address is taken.
-    pub fn limit(&self, limit: &IpLimit, by_backend: bool) -> Result<Vec<Quota>, Problem> {
+    /// Takes one call of the user's address from a limit. A confidential client that proved its
+    /// secret is taken at its word on whose address that is.
+    pub fn limit(&self, limit: &IpLimit, caller: &Caller) -> Result<Vec<Quota>, Problem> {
         // A connection without a peer address does not exist on a TCP listener.
         let peer = self
             .request
             .peer_addr()
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |a| a.ip());
         let trusted = &self.state.trusted_proxies;
+        let by_backend = matches!(caller, Caller::Authenticated(_));
         let address = client_address(peer, self.headers(), trusted, by_backend);
         let checked = limit.check(Network::from(address));
         match checked.refusal {

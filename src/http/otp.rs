@@ -12,7 +12,6 @@ use super::call::Call;
 use super::codes::Code;
 use super::problem::Problem;
 use super::reply::Reply;
-use crate::client::Caller;
 use crate::limit::Quota;
 use crate::otp::code::Guess;
 use crate::otp::request::{Purpose, RequestId};
@@ -59,8 +58,7 @@ pub async fn send(call: Call, body: Bytes) -> HttpResponse {
     call.to_the_end(move |call| async move {
         let fields = call.fields(&body)?;
         let caller = call.caller(&fields)?;
-        let by_backend = matches!(caller, Caller::Authenticated(_));
-        let quotas = call.limit(&call.state.send_limit, by_backend)?;
+        let quotas = call.limit(&call.state.send_limit, &caller)?;
         let client = call.client_of(&caller)?.id.clone();
         let reply = call.once(client.as_str(), "send", &body, async {
             let (phone, purpose) = call.send_fields(&fields)?;
@@ -83,8 +81,7 @@ pub async fn resend(call: Call, body: Bytes) -> HttpResponse {
     call.to_the_end(move |call| async move {
         let fields = call.fields(&body)?;
         let caller = call.caller(&fields)?;
-        let by_backend = matches!(caller, Caller::Authenticated(_));
-        let quotas = call.limit(&call.state.send_limit, by_backend)?;
+        let quotas = call.limit(&call.state.send_limit, &caller)?;
         let reply = call.once(caller.name(), "resend", &body, async {
             let id = request_id(&fields)?;
             let issued = call.state.otp.resend(id, &caller, call.now()).await?;
@@ -100,8 +97,7 @@ pub async fn verify(call: Call, body: Bytes) -> HttpResponse {
     call.to_the_end(move |call| async move {
         let fields = call.fields(&body)?;
         let caller = call.caller(&fields)?;
-        let by_backend = matches!(caller, Caller::Authenticated(_));
-        let quotas = call.limit(&call.state.verify_limit, by_backend)?;
+        let quotas = call.limit(&call.state.verify_limit, &caller)?;
         let reply = call.once(caller.name(), "verify", &body, async {
             let (id, guess) = verify_fields(&fields)?;
             let sign_in = &call.state.sign_in;
