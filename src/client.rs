@@ -151,6 +151,17 @@ impl Caller {
         }
     }
 
+    /// Every client that [`Self::may_act_for`] says yes to.
+    pub fn owners(&self) -> Vec<String> {
+        match self {
+            Self::Authenticated(id) | Self::Named(id) => vec![id.to_string()],
+            Self::Unnamed(clients) => {
+                let public = clients.iter().filter(|client| client.is_public());
+                public.map(|client| client.id.to_string()).collect()
+            }
+        }
+    }
+
     /// The client's name; empty for a caller that gave none.
     pub fn name(&self) -> &str {
         match self {
@@ -212,6 +223,8 @@ mod tests {
         assert!(unnamed.may_act_for("web"));
         assert!(!unnamed.may_act_for("shop"));
         assert!(!unnamed.may_act_for("gone"));
+        assert_eq!(unnamed.owners(), ["web"]);
+        assert_eq!(named("web").owners(), ["web"]);
         assert!(named("web").may_act_for("web"));
         assert!(!named("app").may_act_for("web"));
     }

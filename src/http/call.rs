@@ -1,6 +1,6 @@
 //! One call: who makes it, from where, and how it is answered.
 
-use std::future::Future;
+use std::future::{Future, Ready, ready};
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 
@@ -9,7 +9,6 @@ use actix_web::http::header::{HeaderMap, HeaderName};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
-use std::future::{Ready, ready};
 
 use super::State;
 use super::client_ip::client_address;

@@ -4,10 +4,11 @@ use chrono::{DateTime, Utc};
 
 use super::Otp;
 use super::request::RequestId;
-use super::send::{Issued, Outgoing, SendError, new_send_id, resend_refused};
+use super::send::{Issued, Outgoing, SendError, resend_refused};
 use super::store::{Sent, StoredRequest};
 use crate::client::Caller;
 use crate::phone::PhoneNumber;
+use crate::random;
 use crate::secrets::{OpenError, Purpose as Seal};
 
 impl Otp {
@@ -19,14 +20,11 @@ impl Otp {
         caller: &Caller,
         now: DateTime<Utc>,
     ) -> Result<Issued, SendError> {
-        let known = self.store.find(id).await?.ok_or(SendError::NotLive)?;
-        if !caller.may_act_for(&known.client) {
-            return Err(SendError::NotLive);
-        }
-        let send_id = new_send_id(self, now)?;
+        let send_id = random::uuid_v7(self.random.as_ref(), now)?;
+        let owners = caller.owners();
         let row = self
             .store
-            .begin_resend(id, send_id, &self.policy, now)
+            .begin_resend(id, &owners, send_id, &self.policy, now)
             .await?;
         let (admitted, stored) = row.ok_or(SendError::NotLive)?;
         if !admitted {

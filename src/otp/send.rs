@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use super::code::{Binding, OtpCode};
 use super::request::{Delivery, Purpose, RequestId, Standing, Status};
@@ -314,9 +313,4 @@ fn limited(policy: &Policy, history: &SendHistory, now: DateTime<Utc>) -> SendEr
 /// Time from `now` to `until`, zero if past.
 pub(crate) fn wait_until(until: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
     (until - now).to_std().unwrap_or(Duration::ZERO)
-}
-
-/// An id for one more SMS of a request.
-pub(super) fn new_send_id(otp: &Otp, now: DateTime<Utc>) -> Result<Uuid, RandomUnavailable> {
-    random::uuid_v7(otp.random.as_ref(), now)
 }

@@ -174,10 +174,11 @@ impl Store {
     }
 
     /// Takes the phone's limits for one more SMS of the same request. The request must be live,
-    /// with sends and tries left; `None` if there is no such request.
+    /// with sends and tries left; `None` if none of these clients has such a request.
     pub(super) async fn begin_resend(
         &self,
         id: RequestId,
+        owners: &[String],
         send_id: Uuid,
         policy: &Policy,
         now: DateTime<Utc>,
@@ -210,7 +211,7 @@ impl Store {
                             WHERE s > $2 - $8::bigint * interval '1 second'))] AS pause
                     ) AS decision)
             FROM otp_requests AS r
-            WHERE r.id = $1 AND p.phone_index = r.phone_index
+            WHERE r.id = $1 AND r.client_id = ANY($11) AND p.phone_index = r.phone_index
             RETURNING p.last_send_id = $4 AS "admitted!", r.id, r.phone_index, r.phone_sealed,
                 r.client_id, r.purpose, r.code_nonce, r.delivery, r.expires_at, r.verified_at,
                 r.failed_at, p.live_request_id = r.id AS live, p.live_sends, p.live_attempts,
@@ -226,6 +227,7 @@ impl Store {
             COOLDOWN_WINDOW_SECONDS,
             policy.max_sends,
             policy.max_attempts,
+            owners,
         )
         .fetch_optional(&self.pool)
         .await?;
