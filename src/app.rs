@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use actix_web::{App as ActixApp, HttpServer};
@@ -158,17 +158,13 @@ impl App {
         let stop = async {
             shutdown.await;
             tracing::info!("stopping: no new connections, finishing what is in flight");
-            stop(public).await;
-            stop(admin).await;
+            public.stop(true).await;
+            admin.stop(true).await;
         };
         let (served, ()) = future::join(servers, stop).await;
         self.pool.close().await;
         served.map(|((), ())| ())
     }
-}
-
-async fn stop(server: ServerHandle) {
-    server.stop(true).await;
 }
 
 fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

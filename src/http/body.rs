@@ -10,22 +10,14 @@ use super::problem::Problem;
 pub struct Fields(Map<String, Value>);
 
 /// Why a member could not be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FieldError {
     /// It is not there.
+    #[error("is required")]
     Missing,
     /// It is there, but not as a string.
+    #[error("must be a string")]
     NotText,
-}
-
-impl FieldError {
-    /// What to tell the caller.
-    pub fn detail(self) -> &'static str {
-        match self {
-            Self::Missing => "is required",
-            Self::NotText => "must be a string",
-        }
-    }
 }
 
 impl Fields {
@@ -84,12 +76,6 @@ impl Faults {
             .map(|(pointer, detail)| (*pointer, detail.as_str()))
             .collect();
         (!faults.is_empty()).then(|| Problem::fields(&faults))
-    }
-}
-
-impl std::fmt::Display for FieldError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.detail())
     }
 }
 

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::SecretString;
 
-use super::body::{FieldError, Fields};
+use super::body::Fields;
 use super::call::Call;
 use super::codes::Code;
 use super::problem::Problem;
@@ -20,7 +20,7 @@ impl Call {
         let clients = &self.state.clients;
         let named = fields
             .optional_text("client_id")
-            .map_err(|error: FieldError| Problem::field("/client_id", error.detail()))?;
+            .map_err(|error| Problem::field("/client_id", &error.to_string()))?;
         if let Some(header) = self.headers().get(AUTHORIZATION) {
             let (id, secret) = header.to_str().ok().and_then(basic).ok_or_else(invalid)?;
             let client = clients.get(&id).filter(|client| client.has_secret(&secret));

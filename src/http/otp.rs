@@ -156,7 +156,7 @@ impl Call {
 
 fn request_id(fields: &Fields) -> Result<RequestId, Problem> {
     let text = fields.text("request_id");
-    let text = text.map_err(|error| Problem::field("/request_id", error.detail()))?;
+    let text = text.map_err(|error| Problem::field("/request_id", &error.to_string()))?;
     parse_id(text).ok_or_else(|| Problem::field("/request_id", "must be a UUID"))
 }
 

@@ -19,7 +19,7 @@ async fn where_several_clients_are_registered_a_caller_says_which_it_is(
     connect: PgConnectOptions,
 ) {
     let world = World::new(connect).await;
-    let app = world.instance_with(&[], &clients()).await;
+    let app = world.instance_with(&[], CLIENTS).await;
     let send = |client: Value| json!({"phone_number": PHONE, "client_id": client});
 
     let unnamed = app.send(PHONE).await;
@@ -71,16 +71,11 @@ async fn where_several_clients_are_registered_a_caller_says_which_it_is(
     assert_eq!(shop.status, 201, "{}", shop.body);
 }
 
-/// The development settings bring a client of their own; here are two more.
-fn clients() -> String {
-    CLIENTS.to_owned()
-}
-
 /// security.md 8: a code of one client is nothing to another.
 #[sqlx::test]
 async fn a_confidential_clients_request_is_its_own(_: PgPoolOptions, connect: PgConnectOptions) {
     let world = World::new(connect).await;
-    let app = world.instance_with(&[], &clients()).await;
+    let app = world.instance_with(&[], CLIENTS).await;
     let sent = as_shop(
         &app,
         SECRET,
@@ -132,7 +127,7 @@ async fn a_confidential_client_may_make_the_tutorials_calls(
     connect: PgConnectOptions,
 ) {
     let world = World::new(connect).await;
-    let app = world.instance_with(&[], &clients()).await;
+    let app = world.instance_with(&[], CLIENTS).await;
     let phone = json!({"phone_number": PHONE});
     let wrong_secret = as_shop(&app, "wrong", "/auth/send-otp/", &phone).await;
     assert_eq!(wrong_secret.status, 401);
@@ -164,7 +159,7 @@ async fn a_backends_users_are_limited_by_their_own_addresses(
 ) {
     let world = World::new(connect).await;
     let limit = [("LIMITS__IP__SENDS_PER_MINUTE", "1")];
-    let app = world.instance_with(&limit, &clients()).await;
+    let app = world.instance_with(&limit, CLIENTS).await;
     let mut statuses = Vec::new();
     for (number, address, path) in [
         (0, "192.0.2.1", "/v1/otp/send"),
@@ -186,7 +181,7 @@ async fn a_backends_users_are_limited_by_their_own_addresses(
 #[sqlx::test]
 async fn only_registered_pages_may_read_answers(_: PgPoolOptions, connect: PgConnectOptions) {
     let world = World::new(connect).await;
-    let app = world.instance_with(&[], &clients()).await;
+    let app = world.instance_with(&[], CLIENTS).await;
     let preflight = async |origin: &str| {
         let request = app
             .request(Method::OPTIONS, "/v1/otp/send")
