@@ -47,3 +47,31 @@ impl Clock for SystemClock {
         self.start.elapsed()
     }
 }
+
+/// The clock of unit tests.
+#[cfg(test)]
+pub(crate) mod stopped {
+    use std::sync::{Arc, Mutex};
+
+    use super::{Clock, DateTime, Duration, Utc};
+
+    /// Stands still until the test moves it.
+    pub(crate) struct Stopped(Mutex<Duration>);
+
+    impl Stopped {
+        /// Starts a second after the epoch, so that no span begins at zero by chance.
+        pub(crate) fn new() -> Arc<Self> {
+            Arc::new(Self(Mutex::new(Duration::from_secs(1))))
+        }
+
+        pub(crate) fn advance(&self, by: Duration) {
+            *self.0.lock().unwrap() += by;
+        }
+    }
+
+    impl Clock for Stopped {
+        fn now(&self) -> DateTime<Utc> {
+            DateTime::UNIX_EPOCH + *self.0.lock().unwrap()
+        }
+    }
+}

@@ -192,25 +192,10 @@ impl Tier {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono::{DateTime, Utc};
-    use std::sync::Mutex;
-
-    struct Stopped(Mutex<Duration>);
-
-    impl Clock for Stopped {
-        fn now(&self) -> DateTime<Utc> {
-            DateTime::UNIX_EPOCH + *self.0.lock().unwrap()
-        }
-    }
-
-    impl Stopped {
-        fn advance(&self, by: Duration) {
-            *self.0.lock().unwrap() += by;
-        }
-    }
+    use crate::clock::stopped::Stopped;
 
     fn limit(windows: &[(u32, u64)]) -> (IpLimit, Arc<Stopped>) {
-        let clock = Arc::new(Stopped(Mutex::new(Duration::from_secs(1))));
+        let clock = Stopped::new();
         let windows: Vec<IpWindow> = windows
             .iter()
             .map(|(most, seconds)| IpWindow {

@@ -1,5 +1,6 @@
 //! SMS providers: what one must do, and what its failures mean.
 
+pub mod breaker;
 pub mod startmessaging;
 
 use std::time::Duration;
