@@ -1,6 +1,7 @@
 //! SMS providers: what one must do, and what its failures mean.
 
 pub mod breaker;
+pub mod resolver;
 pub mod startmessaging;
 
 use std::time::Duration;
