@@ -11,7 +11,7 @@
 //!              │     └── idempotency, limit::per_ip
 //!              ├── provider::startmessaging
 //!              └── config, database, telemetry
-//! below all of them: client, phone, secrets, limit, clock, random
+//! below all of them: client, phone, secrets, limit, metrics, clock, random
 //! beside the service, for development: dev, sandbox
 //! ```
 //!
@@ -56,6 +56,7 @@ pub mod dev;
 pub mod http;
 pub mod idempotency;
 pub mod limit;
+pub mod metrics;
 pub mod otp;
 pub mod phone;
 pub mod provider;

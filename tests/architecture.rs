@@ -84,6 +84,17 @@ fn no_module_uses_what_lies_above_it() {
             &["actix_web", "crate::http", "sqlx", "crate::config"][..],
         ),
         (
+            "metrics",
+            &[
+                "actix_web",
+                "reqwest",
+                "sqlx",
+                "crate::http",
+                "crate::otp",
+                "crate::config",
+            ][..],
+        ),
+        (
             "phone",
             &[
                 "actix_web",
