@@ -14,6 +14,7 @@ use actix_web::{App as ActixApp, HttpServer};
 use chrono::TimeDelta;
 use futures_util::future;
 use governor::Quota;
+use metrics_exporter_prometheus::BuildError;
 use sqlx::PgPool;
 
 use crate::clock::Clock;
@@ -23,10 +24,12 @@ use crate::http::{self, State, cors, observe};
 use crate::idempotency::Idempotency;
 use crate::limit::per_ip::{IpLimit, IpWindow};
 use crate::limit::per_phone::{SendPolicy, Window};
+use crate::metrics::Metrics;
 use crate::otp::code::{CodeError, OtpCode};
 use crate::otp::store::Store;
 use crate::otp::{FailurePolicy, Otp, Policy, TestNumbers};
 use crate::phone;
+use crate::provider::breaker::{Breaker, BreakerPolicy};
 use crate::provider::startmessaging::{self, StartMessaging, StartMessagingOptions};
 use crate::random::Random;
 use crate::secrets::{DeriveError, Keyring};
@@ -76,6 +79,9 @@ pub enum StartError {
     /// The provider's client could not be built.
     #[error(transparent)]
     Provider(#[from] startmessaging::BuildError),
+    /// The metrics have no buckets.
+    #[error("the metrics could not be set up")]
+    Metrics(#[from] BuildError),
 }
 
 /// A service that listens and waits to be run.
@@ -206,6 +212,8 @@ fn state(
     let keys = Arc::new(keys);
     let clients = Arc::new(settings.clients.clone());
     let issuer = settings.server.issuer.as_str().to_owned();
+    let metrics = Arc::new(Metrics::new()?);
+    let breaker = Breaker::new(BreakerPolicy::default(), Arc::clone(&deps.clock));
     let provider = StartMessaging::new(provider_options(settings), Arc::clone(&deps.clock))?;
     let otp = Arc::new(Otp {
         store: Store::new(pool.clone()),
@@ -258,6 +266,8 @@ fn state(
         clock: deps.clock,
         random: deps.random,
         pool,
+        breaker: Arc::new(breaker),
+        metrics,
     })
 }
 

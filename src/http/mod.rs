@@ -28,8 +28,10 @@ use crate::client::Clients;
 use crate::clock::Clock;
 use crate::idempotency::Idempotency;
 use crate::limit::per_ip::IpLimit;
+use crate::metrics::Metrics;
 use crate::otp::Otp;
 use crate::phone::PhoneRules;
+use crate::provider::breaker::Breaker;
 use crate::random::Random;
 use crate::secrets::Keyring;
 use crate::sign_in::SignIn;
@@ -68,6 +70,10 @@ pub struct State {
     pub random: Arc<dyn Random>,
     /// Asked by `/readyz`.
     pub pool: PgPool,
+    /// The provider's circuit breaker, whose state `/readyz` and `/metrics` tell.
+    pub breaker: Arc<Breaker>,
+    /// What this process counts.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The public listener's routes. `web::resource` answers 405 with `Allow` for other methods.
@@ -96,6 +102,7 @@ pub fn admin_routes(config: &mut ServiceConfig) {
     config
         .service(read("/livez", health::livez))
         .service(read("/readyz", health::readyz))
+        .service(read("/metrics", health::metrics))
         .default_service(web::to(call::not_found));
 }
 

@@ -188,8 +188,11 @@ async fn without_its_database_the_service_refuses_and_says_so(
         200,
         "served from memory"
     );
-    let ready = app.http.get(format!("{}/readyz", app.admin));
-    assert_eq!(Answer::of(ready).await.status, 503);
+    let ready = Answer::of(app.http.get(format!("{}/readyz", app.admin))).await;
+    assert_eq!((ready.status, ready.retry_after()), (503, 5));
+    assert_eq!(ready.header("content-type"), "application/health+json");
+    assert_eq!(ready.text("status"), "fail");
+    assert_eq!(ready.json()["checks"]["database"][0]["status"], "fail");
     let live = app.http.get(format!("{}/livez", app.admin));
     assert_eq!(Answer::of(live).await.status, 200);
     assert_eq!(

@@ -11,6 +11,7 @@
 
 mod support;
 
+mod admin;
 mod clients;
 mod concurrency;
 mod failures;
