@@ -28,8 +28,8 @@ const BREAKER_STATE: &str = "otp_auth_provider_breaker_state";
 const IN_FLIGHT: &str = "otp_auth_provider_in_flight";
 const DELIVERIES: &str = "otp_auth_sms_deliveries_total";
 
-/// Upper bounds of a call's duration, in seconds: from the vendor's usual 0.1 s to its longest
-/// timeout, 10 s (StartMessaging's tutorials, read 2026-11-23).
+/// Upper bounds of a call's duration, in seconds: up to 10 s, the timeout of StartMessaging's
+/// tutorials (read 2026-11-23).
 const CALL_SECONDS: [f64; 8] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Calls between two tidyings of the durations, which are kept one by one until then. Scrapes tidy
 /// too, but a process that nobody scrapes must not grow.

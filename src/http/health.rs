@@ -9,8 +9,7 @@ use super::call::Call;
 use crate::metrics;
 use crate::provider::breaker::BreakerState;
 
-/// Seconds after which a service without a database is worth another question; PostgreSQL restarts
-/// in about that time.
+/// Seconds after which a service without a database is worth another question; our own figure.
 const ASK_AGAIN: u64 = 5;
 
 /// `GET /livez`: the process answers. No I/O.

@@ -24,8 +24,8 @@ use crate::clock::Clock;
 
 /// Parts of the window that fall out of it one by one (StartMessaging's advice, read 2026-11-23).
 const PARTS: u32 = 10;
-/// What a caller is told to wait while the probe is out: nobody knows how long that takes, and most
-/// calls to a vendor that works again end within a second.
+/// What a caller is told to wait while the probe is out. Our own figure, and a guess: nobody knows how
+/// long the probe takes.
 const PROBE_WAIT: Duration = Duration::from_secs(1);
 
 /// When a breaker opens, and for how long.
@@ -42,8 +42,8 @@ pub struct BreakerPolicy {
 }
 
 impl Default for BreakerPolicy {
-    /// The figures that StartMessaging gives for its own service (its post on the circuit breaker
-    /// pattern for OTP services, read 2026-11-23): half of at least 20 calls in 30 s, open for 60 s.
+    /// What StartMessaging advises those who call it (its post on the circuit breaker pattern for OTP
+    /// services, read 2026-11-23): half of at least 20 calls in 30 s, open for 60 s.
     fn default() -> Self {
         Self {
             window: Duration::from_secs(30),

@@ -24,8 +24,8 @@ const MOST_NAMES: usize = 16;
 #[derive(Clone, Copy, Debug)]
 pub struct ResolverPolicy {
     /// How long an answer is used without asking again. The operating system does not tell the
-    /// answer's own time to live, so this is one that most hosts behind a CDN or a load balancer
-    /// use, and whoever moves a host keeps the old address up at least as long.
+    /// answer's own time to live; a minute follows a vendor that moves soon enough, and spares most
+    /// sends the question.
     pub fresh_for: Duration,
     /// How old an answer can get while DNS fails.
     pub stale_for: Duration,
