@@ -3,6 +3,9 @@
 //! Per client and operation: the same key with the same body gets the first reply again, byte for
 //! byte, and the work is done once. Neither key nor body is stored, only keyed hashes of them; the
 //! kept reply is sealed.
+//!
+//! Whoever works on a key has a lease. If it ends without a reply he is dead, and the next call with
+//! the same key takes the work over under the same operation id; see [`crate::operation`].
 
 use std::sync::Arc;
 
@@ -10,7 +13,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 
 use crate::database::StoreError;
-use crate::random::Random;
+use crate::operation::Operation;
+use crate::random::{Random, RandomUnavailable};
 use crate::secrets::{Keyring, OpenError, Purpose, SealError};
 
 /// How long a reply is kept: long enough for any sane client's retries, and far longer than a
@@ -23,8 +27,9 @@ pub struct Fingerprint([u8; 32]);
 
 /// What a key was found to be.
 pub enum Claim {
-    /// New: do the work, then [`Idempotency::keep`] or [`Idempotency::release`].
-    Ours,
+    /// New, or begun by somebody who died: do the work, then [`Idempotency::keep`] or
+    /// [`Idempotency::give_up`].
+    Ours(Operation),
     /// Done before; here is the kept reply.
     Done(Vec<u8>),
     /// Still being worked on.
@@ -39,6 +44,9 @@ pub enum IdempotencyError {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// No randomness.
+    #[error(transparent)]
+    Random(#[from] RandomUnavailable),
     /// The reply could not be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -58,6 +66,8 @@ pub struct Idempotency {
     pub(crate) pool: PgPool,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) random: Arc<dyn Random>,
+    /// How long whoever claims a key has it for himself: longer than the longest call takes.
+    pub(crate) lease: TimeDelta,
 }
 
 impl Idempotency {
@@ -70,7 +80,8 @@ impl Idempotency {
     }
 
     /// Claims the key for a body, or tells what became of its first use. Of parallel calls one
-    /// claims it.
+    /// claims it. Where whoever claimed it before let his lease end without a reply, the work is
+    /// taken over, with the same operation id.
     pub async fn claim(
         &self,
         key: Fingerprint,
@@ -78,24 +89,36 @@ impl Idempotency {
         now: DateTime<Utc>,
     ) -> Result<Claim, IdempotencyError> {
         let body_hash = self.keyring.fingerprint(&[body]);
+        let new = Operation::new(self.random.as_ref(), now)?;
         let claimed = sqlx::query_scalar!(
-            r#"
-            INSERT INTO idempotency_keys AS i (fingerprint, body_hash, expires_at)
-            VALUES ($1, $2, $3)
-            ON CONFLICT (fingerprint) DO UPDATE
-                SET body_hash = excluded.body_hash, reply = NULL, expires_at = excluded.expires_at
-                WHERE i.expires_at <= $4
-            RETURNING true AS "claimed!"
-            "#,
+            "INSERT INTO idempotency_keys AS i
+                 (fingerprint, body_hash, operation_id, lease_until, expires_at)
+             VALUES ($1, $2, $5, $6, $3)
+             ON CONFLICT (fingerprint) DO UPDATE SET
+                 (body_hash, reply, operation_id, lease_until, expires_at) = (
+                     SELECT excluded.body_hash, NULL::bytea,
+                         CASE WHEN over THEN excluded.operation_id ELSE i.operation_id END,
+                         excluded.lease_until,
+                         CASE WHEN over THEN excluded.expires_at ELSE i.expires_at END
+                     FROM (SELECT i.expires_at <= $4) AS state (over))
+                 WHERE i.expires_at <= $4
+                     OR (i.reply IS NULL AND i.lease_until <= $4
+                         AND i.body_hash = excluded.body_hash)
+             RETURNING operation_id",
             &key.0,
             &body_hash,
             now + KEPT_FOR,
             now,
+            new.id,
+            now + self.lease,
         )
         .fetch_optional(&self.pool)
         .await?;
-        if claimed.is_some() {
-            return Ok(Claim::Ours);
+        if let Some(id) = claimed {
+            return Ok(Claim::Ours(Operation {
+                id,
+                repeated: id != new.id,
+            }));
         }
         let first = sqlx::query!(
             "SELECT body_hash, reply FROM idempotency_keys WHERE fingerprint = $1",
@@ -106,39 +129,55 @@ impl Idempotency {
         Ok(match first {
             Some(row) if row.body_hash != body_hash => Claim::Conflict,
             Some(row) => match row.reply {
-                Some(sealed) => {
-                    Claim::Done(self.keyring.open(Purpose::Reply, &key.0, &sealed)?.to_vec())
-                }
+                Some(sealed) => Claim::Done(self.open(key, &sealed)?),
                 None => Claim::InProgress,
             },
-            // Released between the two statements: its owner is done, the caller may try again.
+            // Swept between the two statements; the caller may try again.
             None => Claim::InProgress,
         })
     }
 
-    /// Keeps the reply of a claimed key.
-    pub async fn keep(&self, key: Fingerprint, reply: &[u8]) -> Result<(), IdempotencyError> {
+    /// Keeps the reply of a claimed key, and returns the one that is kept: another's, if the lease
+    /// ended and somebody else was faster.
+    pub async fn keep(&self, key: Fingerprint, reply: &[u8]) -> Result<Vec<u8>, IdempotencyError> {
         let sealed = self
             .keyring
             .seal(Purpose::Reply, &key.0, reply, self.random.as_ref())?;
-        sqlx::query!(
-            "UPDATE idempotency_keys SET reply = $2 WHERE fingerprint = $1",
+        let kept = sqlx::query_scalar!(
+            "UPDATE idempotency_keys SET reply = coalesce(reply, $2) WHERE fingerprint = $1
+             RETURNING reply",
             &key.0,
             sealed,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        match kept.flatten() {
+            Some(kept) => self.open(key, &kept),
+            None => Ok(reply.to_vec()),
+        }
+    }
+
+    /// Ends the lease of a claimed key without a reply: the same call may be made again at once.
+    /// The operation keeps its id, in case more was done than could be told.
+    pub async fn give_up(
+        &self,
+        key: Fingerprint,
+        operation: Operation,
+        now: DateTime<Utc>,
+    ) -> Result<(), IdempotencyError> {
+        sqlx::query!(
+            "UPDATE idempotency_keys SET lease_until = $3
+             WHERE fingerprint = $1 AND operation_id = $2 AND reply IS NULL",
+            &key.0,
+            operation.id,
+            now,
         )
         .execute(&self.pool)
         .await?;
         Ok(())
     }
 
-    /// Gives a claimed key back: nothing was done, so the same call may be made again.
-    pub async fn release(&self, key: Fingerprint) -> Result<(), IdempotencyError> {
-        sqlx::query!(
-            "DELETE FROM idempotency_keys WHERE fingerprint = $1",
-            &key.0
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(())
+    fn open(&self, key: Fingerprint, sealed: &[u8]) -> Result<Vec<u8>, IdempotencyError> {
+        Ok(self.keyring.open(Purpose::Reply, &key.0, sealed)?.to_vec())
     }
 }

@@ -57,6 +57,7 @@ pub mod http;
 pub mod idempotency;
 pub mod limit;
 pub mod metrics;
+pub mod operation;
 pub mod otp;
 pub mod phone;
 pub mod provider;

@@ -19,9 +19,6 @@ use crate::provider::breaker::BreakerState;
 /// The media type of [`Metrics::render`] (Prometheus' text format, version 0.0.4).
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The `vendor` of [`crate::provider::startmessaging`].
-pub const STARTMESSAGING: &str = "startmessaging";
-
 const CALLS: &str = "otp_auth_provider_calls_total";
 const CALL_DURATION: &str = "otp_auth_provider_call_duration_seconds";
 const BREAKER_STATE: &str = "otp_auth_provider_breaker_state";
@@ -227,6 +224,8 @@ impl Drop for InFlight {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const STARTMESSAGING: &str = "startmessaging";
 
     fn metrics() -> Metrics {
         Metrics::new().unwrap()

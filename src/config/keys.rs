@@ -18,7 +18,7 @@ pub(super) struct SecretKey {
 }
 
 /// Every secret.
-pub(super) const SECRETS: [SecretKey; 4] = [
+pub(super) const SECRETS: [SecretKey; 5] = [
     SecretKey {
         key: "secrets.master_key",
         usual_name: None,
@@ -30,6 +30,10 @@ pub(super) const SECRETS: [SecretKey; 4] = [
     SecretKey {
         key: "startmessaging.api_key",
         usual_name: Some("STARTMESSAGING_API_KEY"),
+    },
+    SecretKey {
+        key: "webhook.secret",
+        usual_name: None,
     },
     SecretKey {
         key: "database.url",

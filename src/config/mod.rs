@@ -25,6 +25,7 @@ mod layer;
 mod limits;
 mod otp;
 mod phone;
+mod provider;
 mod reader;
 mod secrets;
 mod server;
@@ -35,6 +36,7 @@ mod telemetry;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod webhook;
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
@@ -51,11 +53,13 @@ pub use gateway::Gateway;
 pub use limits::{IpLimits, Limits, PhoneLimits, SpendLimits};
 pub use otp::Otp;
 pub use phone::TestNumber;
+pub use provider::{Kind as ProviderKind, Provider};
 pub use secrets::{MasterKey, Secrets};
 pub use server::Server;
-pub use startmessaging::{CodeOwner, StartMessaging};
+pub use startmessaging::StartMessaging;
 pub use telemetry::Telemetry;
 pub use tokens::{SigningAlgorithm, Tokens};
+pub use webhook::Webhook;
 
 /// What the process runs for, chosen by `OTP_AUTH_ENV`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +90,9 @@ pub struct Settings {
     pub database: Database,
     /// Master key and admin token.
     pub secrets: Secrets,
-    /// The provider.
+    /// Who texts, and how it is guarded.
+    pub provider: Provider,
+    /// The account with StartMessaging; its key is empty where somebody else texts.
     pub startmessaging: StartMessaging,
     /// The codes.
     pub otp: Otp,
@@ -135,7 +141,11 @@ impl Settings {
         let server = server::read(reader);
         let database = database::read(reader);
         let secrets = secrets::read(reader);
-        let startmessaging = startmessaging::read(reader);
+        let provider = provider::read(reader);
+        let texts = provider
+            .as_ref()
+            .is_ok_and(|provider| matches!(provider.kind, ProviderKind::StartMessaging));
+        let startmessaging = startmessaging::read(reader, texts);
         let otp = otp::read(reader);
         let phone = phone::read(reader);
         let limits = limits::read(reader);
@@ -149,6 +159,7 @@ impl Settings {
             server: server?,
             database: database?,
             secrets: secrets?,
+            provider: provider?,
             startmessaging: startmessaging?,
             otp: otp?,
             phone: phone?,

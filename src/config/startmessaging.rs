@@ -11,6 +11,7 @@ use super::{
     reader::{Read, Reader},
     secrets::is_header_text,
 };
+use crate::provider::CodeOwner;
 
 /// Longest `variables.appName`: the limit of a variable in an Indian DLT template.
 const APP_NAME_MAX: usize = 30;
@@ -40,18 +41,10 @@ pub struct StartMessaging {
     pub burst: NonZeroU32,
 }
 
-/// Who makes the code and checks it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CodeOwner {
-    /// This service; StartMessaging only delivers it.
-    Service,
-    /// StartMessaging. Not available yet: refused when settings are read.
-    Vendor,
-}
-
-pub(super) fn read(reader: &mut Reader) -> Read<StartMessaging> {
+/// `texts` says whether StartMessaging is the one that texts, and so needs its key.
+pub(super) fn read(reader: &mut Reader, texts: bool) -> Read<StartMessaging> {
     let base_url = base_url(reader);
-    let api_key = api_key(reader);
+    let api_key = api_key(reader, texts);
     let code_owner = code_owner(reader);
     let template_id = template_id(reader);
     let app_name = app_name(reader);
@@ -103,9 +96,12 @@ fn base_url(reader: &mut Reader) -> Read<Url> {
     }
 }
 
-fn api_key(reader: &mut Reader) -> Read<SecretString> {
+fn api_key(reader: &mut Reader, texts: bool) -> Read<SecretString> {
     const KEY: &str = "startmessaging.api_key";
     let Some(key) = reader.secret(KEY)? else {
+        if !texts {
+            return Ok(SecretString::default());
+        }
         return Err(reader.fault(
             KEY,
             "is not set; give the key of your account by STARTMESSAGING_API_KEY, or its file by \
@@ -123,12 +119,14 @@ fn api_key(reader: &mut Reader) -> Read<SecretString> {
 
 fn code_owner(reader: &mut Reader) -> Read<CodeOwner> {
     const KEY: &str = "startmessaging.code_owner";
-    let problem = match reader.text(KEY)?.as_str() {
-        "service" => return Ok(CodeOwner::Service),
-        "vendor" => "\"vendor\" is not available yet; use \"service\"".to_owned(),
-        other => format!("{other:?} is unknown; use \"service\""),
-    };
-    Err(reader.fault(KEY, problem))
+    match reader.text(KEY)?.as_str() {
+        "service" => Ok(CodeOwner::Service),
+        "vendor" => Ok(CodeOwner::Vendor),
+        other => Err(reader.fault(
+            KEY,
+            format!("{other:?} is unknown; use \"service\" or \"vendor\""),
+        )),
+    }
 }
 
 fn template_id(reader: &mut Reader) -> Read<Option<Uuid>> {

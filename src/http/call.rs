@@ -19,6 +19,7 @@ use crate::client::Caller;
 use crate::idempotency::Claim;
 use crate::limit::Quota;
 use crate::limit::per_ip::{IpLimit, Network};
+use crate::operation::Operation;
 use crate::telemetry::Chain;
 
 /// Longest `Idempotency-Key`, in characters.
@@ -130,41 +131,49 @@ impl Call {
 
     /// Does the work once for each `Idempotency-Key` of a client, and gives repeats the first
     /// answer again. Without the header the work is simply done.
-    pub async fn once<F>(
+    pub async fn once(
         &self,
         client: &str,
-        operation: &str,
+        what: &str,
         body: &[u8],
-        work: F,
-    ) -> Result<Reply, Problem>
-    where
-        F: Future<Output = Result<Reply, Problem>>,
-    {
+        work: impl AsyncFnOnce(Operation) -> Result<Reply, Problem>,
+    ) -> Result<Reply, Problem> {
         let Some(key) = self.idempotency_key()? else {
-            return work.await;
+            return work(self.operation()?).await;
         };
         let store = &self.state.idempotency;
-        let key = store.fingerprint(client, operation, key);
-        match store.claim(key, body, self.now()).await? {
+        let key = store.fingerprint(client, what, key);
+        let operation = match store.claim(key, body, self.now()).await? {
             Claim::Conflict => return Err(Problem::new(Code::IdempotencyConflict)),
             Claim::InProgress => return Err(Problem::new(Code::IdempotencyInProgress)),
-            Claim::Done(kept) => {
-                return serde_json::from_slice(&kept).map_err(|error| Problem::internal(&error));
-            }
-            Claim::Ours => {}
-        }
-        let reply = work.await.unwrap_or_else(|problem| self.render(problem));
+            Claim::Done(kept) => return kept_reply(&kept),
+            Claim::Ours(operation) => operation,
+        };
+        let reply = work(operation)
+            .await
+            .unwrap_or_else(|problem| self.render(problem));
         let recorded = if reply.is_final() {
             let kept = serde_json::to_vec(&reply).map_err(|error| Problem::internal(&error))?;
-            store.keep(key, &kept).await
+            match store.keep(key, &kept).await {
+                // Our lease ended meanwhile, and another's reply is the one that is repeated.
+                Ok(first) if first != kept => return kept_reply(&first),
+                Ok(_) => Ok(()),
+                Err(error) => Err(error),
+            }
         } else {
-            store.release(key).await
+            store.give_up(key, operation, self.now()).await
         };
         if let Err(error) = recorded {
-            // The work is done and its answer true; only a repeat would be told to wait.
+            // The work is done and its answer true; a repeat has to wait for the lease to end, and
+            // then finds what was done.
             tracing::error!(error = %Chain(&error), "reply for an Idempotency-Key not kept");
         }
         Ok(reply)
+    }
+
+    /// Something that nobody began before.
+    pub fn operation(&self) -> Result<Operation, Problem> {
+        Ok(Operation::new(self.state.random.as_ref(), self.now())?)
     }
 
     fn idempotency_key(&self) -> Result<Option<&[u8]>, Problem> {
@@ -181,6 +190,10 @@ impl Call {
                 .detail("Idempotency-Key must be one value of 1 to 128 visible ASCII characters."))
         }
     }
+}
+
+fn kept_reply(kept: &[u8]) -> Result<Reply, Problem> {
+    serde_json::from_slice(kept).map_err(|error| Problem::internal(&error))
 }
 
 /// The answer for a path that does not exist.

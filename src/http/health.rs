@@ -24,14 +24,14 @@ pub async fn readyz(call: Call) -> HttpResponse {
     let asked = sqlx::query_scalar!(r#"SELECT 1 AS "one!""#)
         .fetch_one(&call.state.pool)
         .await;
-    Health::new(asked.is_ok(), call.state.breaker.state()).into_response()
+    Health::new(asked.is_ok(), call.state.provider.breaker_state()).into_response()
 }
 
 /// `GET /metrics`: what this process counts.
 pub async fn metrics(call: Call) -> HttpResponse {
     // Told when it is asked for: an open breaker turns half-open by time alone.
-    let (metrics, state) = (&call.state.metrics, call.state.breaker.state());
-    metrics.provider_breaker(metrics::STARTMESSAGING, state);
+    let (metrics, provider) = (&call.state.metrics, &call.state.provider);
+    metrics.provider_breaker(provider.name(), provider.breaker_state());
     HttpResponse::Ok()
         .content_type(metrics::CONTENT_TYPE)
         .body(metrics.render())

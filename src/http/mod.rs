@@ -31,7 +31,7 @@ use crate::limit::per_ip::IpLimit;
 use crate::metrics::Metrics;
 use crate::otp::Otp;
 use crate::phone::PhoneRules;
-use crate::provider::breaker::Breaker;
+use crate::provider::guard::Provider;
 use crate::random::Random;
 use crate::secrets::Keyring;
 use crate::sign_in::SignIn;
@@ -70,8 +70,8 @@ pub struct State {
     pub random: Arc<dyn Random>,
     /// Asked by `/readyz`.
     pub pool: PgPool,
-    /// The provider's circuit breaker, whose state `/readyz` and `/metrics` tell.
-    pub breaker: Arc<Breaker>,
+    /// The provider, the state of whose breaker `/readyz` and `/metrics` tell.
+    pub provider: Arc<Provider>,
     /// What this process counts.
     pub metrics: Arc<Metrics>,
 }

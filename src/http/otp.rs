@@ -60,14 +60,14 @@ pub async fn send(call: Call, body: Bytes) -> HttpResponse {
         let caller = call.caller(&fields)?;
         let quotas = call.limit(&call.state.send_limit, &caller)?;
         let client = call.client_of(&caller)?.id.clone();
-        let reply = call.once(client.as_str(), "send", &body, async {
+        let reply = call.once(client.as_str(), "send", &body, async |operation| {
             let (phone, purpose) = call.send_fields(&fields)?;
             let ask = SendCode {
                 phone,
                 client: client.clone(),
                 purpose,
             };
-            let issued = call.state.otp.send(ask, call.now()).await?;
+            let issued = call.state.otp.send(ask, operation, call.now()).await?;
             let location = format!("/v1/otp/{}", issued.request_id);
             Ok(issued_reply(201, issued).at(location))
         });
@@ -82,9 +82,10 @@ pub async fn resend(call: Call, body: Bytes) -> HttpResponse {
         let fields = call.fields(&body)?;
         let caller = call.caller(&fields)?;
         let quotas = call.limit(&call.state.send_limit, &caller)?;
-        let reply = call.once(caller.name(), "resend", &body, async {
+        let reply = call.once(caller.name(), "resend", &body, async |operation| {
             let id = request_id(&fields)?;
-            let issued = call.state.otp.resend(id, &caller, call.now()).await?;
+            let otp = &call.state.otp;
+            let issued = otp.resend(id, &caller, operation, call.now()).await?;
             Ok(issued_reply(200, issued))
         });
         with_quotas(quotas, reply.await)
@@ -98,11 +99,13 @@ pub async fn verify(call: Call, body: Bytes) -> HttpResponse {
         let fields = call.fields(&body)?;
         let caller = call.caller(&fields)?;
         let quotas = call.limit(&call.state.verify_limit, &caller)?;
-        let reply = call.once(caller.name(), "verify", &body, async {
+        let reply = call.once(caller.name(), "verify", &body, async |operation| {
             let (id, guess) = verify_fields(&fields)?;
-            let sign_in = &call.state.sign_in;
-            let signed_in = sign_in.verify(id, &guess, &caller, call.now()).await?;
-            Ok(signed_in_reply(&signed_in))
+            let signed_in = call
+                .state
+                .sign_in
+                .verify(id, &guess, &caller, operation, call.now());
+            Ok(signed_in_reply(&signed_in.await?))
         });
         with_quotas(quotas, reply.await)
     })

@@ -37,6 +37,8 @@ pub struct Problem {
     pub members: Map<String, Value>,
     /// Time to wait, rounded up to whole seconds.
     pub retry_after: Option<Duration>,
+    /// Whether the same call may turn out otherwise, although its status looks like an end.
+    pub open_ended: bool,
     /// What is left of the limits that were looked at.
     pub quotas: Vec<Quota>,
 }
@@ -49,6 +51,7 @@ impl Problem {
             detail: code.meaning(),
             members: Map::new(),
             retry_after: None,
+            open_ended: false,
             quotas: Vec::new(),
         }
     }
@@ -120,6 +123,7 @@ impl Problem {
         "application/problem+json".clone_into(&mut reply.content_type);
         reply.retry_after = self.retry_after.map(whole_seconds);
         reply.www_authenticate = self.code.challenge().map(str::to_owned);
+        reply.open_ended = self.open_ended;
         reply.quotas = self.quotas;
         reply
     }
@@ -164,7 +168,9 @@ impl From<IdempotencyError> for Problem {
     fn from(error: IdempotencyError) -> Self {
         match error {
             IdempotencyError::Store(error) => error.into(),
-            IdempotencyError::Seal(_) | IdempotencyError::Open(_) => Self::internal(&error),
+            IdempotencyError::Random(_) | IdempotencyError::Seal(_) | IdempotencyError::Open(_) => {
+                Self::internal(&error)
+            }
         }
     }
 }
@@ -206,6 +212,16 @@ impl From<SignInError> for Problem {
             SignInError::Verify(VerifyError::TooManyAttempts { wait }) => {
                 Self::new(Code::TooManyAttempts).wait(wait)
             }
+            SignInError::Verify(VerifyError::Busy { wait }) => {
+                Self::new(Code::ServiceUnavailable).wait(wait)
+            }
+            // The same code may be tried again, also with the same `Idempotency-Key`.
+            SignInError::Verify(VerifyError::Provider { request_id, error }) => {
+                let mut problem = provider(&error, request_id);
+                problem.open_ended = true;
+                problem
+            }
+            SignInError::Verify(VerifyError::Phone(_)) => Self::internal(&error),
             SignInError::Verify(VerifyError::Store(error)) => error.into(),
             SignInError::Random(_) | SignInError::Phone(_) | SignInError::Issue(_) => {
                 Self::internal(&error)
@@ -218,23 +234,29 @@ impl From<SignInError> for Problem {
 fn provider(error: &ProviderError, request_id: RequestId) -> Problem {
     let id = || json!(request_id.to_string());
     match error {
-        ProviderError::Busy { retry_after } => Problem::from(Refusal {
-            limit: Limit::Service,
-            wait: *retry_after,
-        }),
         ProviderError::NumberCooling { retry_after } => Problem::from(Refusal {
             limit: Limit::Phone,
             wait: *retry_after,
         }),
-        ProviderError::Throttled { retry_after } => {
+        ProviderError::Busy { retry_after }
+        | ProviderError::BreakerOpen { retry_after }
+        | ProviderError::Throttled { retry_after } => {
             Problem::new(Code::ProviderUnavailable).wait(*retry_after)
         }
         ProviderError::Unreachable(_) => Problem::new(Code::ProviderUnavailable).wait(SOON),
         ProviderError::AccountFault { .. } => Problem::new(Code::ProviderUnavailable).wait(LATER),
-        ProviderError::Rejected { .. } => Problem::new(Code::ProviderError),
+        ProviderError::Rejected { .. } | ProviderError::WrongMode { .. } => {
+            Problem::new(Code::ProviderError)
+        }
         // The SMS may arrive all the same; with its id the caller can still verify the code.
-        ProviderError::Failed { .. } => Problem::new(Code::ProviderError).with("request_id", id()),
-        ProviderError::NoAnswer(_) => Problem::new(Code::ProviderTimeout).with("request_id", id()),
+        ProviderError::SendFailed { .. }
+        | ProviderError::Failed { .. }
+        | ProviderError::Nonsense { .. } => {
+            Problem::new(Code::ProviderError).with("request_id", id())
+        }
+        ProviderError::TimedOut | ProviderError::Broken(_) => {
+            Problem::new(Code::ProviderTimeout).with("request_id", id())
+        }
     }
 }
 

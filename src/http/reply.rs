@@ -27,6 +27,9 @@ pub struct Reply {
     /// The tutorial's cookie; its calls are not kept.
     #[serde(skip)]
     pub set_cookie: Option<String>,
+    /// Whether the same call may turn out otherwise, although its status looks like an end.
+    #[serde(skip)]
+    pub open_ended: bool,
     /// What is left of the limits that were looked at; not kept, since it changes.
     #[serde(skip)]
     pub quotas: Vec<Quota>,
@@ -53,6 +56,7 @@ impl Reply {
             retry_after: None,
             www_authenticate: None,
             set_cookie: None,
+            open_ended: false,
             quotas: Vec::new(),
         }
     }
@@ -74,7 +78,7 @@ impl Reply {
     /// Whether the same call made again must get this very answer. Refusals that changed nothing
     /// and ask to come back later are not kept, or coming back would never succeed.
     pub fn is_final(&self) -> bool {
-        !matches!(self.status, 429 | 500 | 503)
+        !self.open_ended && !matches!(self.status, 429 | 500 | 503)
     }
 
     /// The HTTP answer.

@@ -71,6 +71,7 @@ async fn send_counted(call: &Call, fields: &Fields, caller: &Caller) -> Result<R
                 client,
                 purpose,
             },
+            call.operation().map_err(drf)?,
             now,
         )
         .await
@@ -110,7 +111,10 @@ async fn verify_counted(
     let guess = pattern(fields, "code", |code| Guess::parse_tutorial(code).ok())?;
     let id = cookie_request(call).ok_or_else(session_expired)?;
     let sign_in = &call.state.sign_in;
-    let signed_in = sign_in.verify(id, &guess, caller, call.now()).await;
+    let operation = call.operation().map_err(drf)?;
+    let signed_in = sign_in
+        .verify(id, &guess, caller, operation, call.now())
+        .await;
     let signed_in = signed_in.map_err(|error| drf(Problem::from(error)))?;
     let mut reply = signed_in_reply(&signed_in);
     reply.set_cookie = Some(cookie(call, String::new(), TimeDelta::zero()));

@@ -22,8 +22,6 @@ pub enum Limit {
     Phone,
     /// Calls from one address.
     Ip,
-    /// Sends of the whole service: the provider's own budget.
-    Service,
 }
 
 impl Limit {
@@ -33,7 +31,6 @@ impl Limit {
             Self::Cooldown => "cooldown",
             Self::Phone => "phone",
             Self::Ip => "ip",
-            Self::Service => "service",
         }
     }
 }

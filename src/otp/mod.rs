@@ -12,12 +12,17 @@
 //! - a phone has at most one live request, whose code is used at most once;
 //! - wrong tries count for the request and for the phone, and a new code resets neither the
 //!   phone's count nor its lock (NIST SP 800-63B-4 section 3.2.2);
-//! - a code is never sent unless it is stored, and no connection is held while the provider talks.
+//! - a code is never sent unless it is stored, and no connection is held while the provider talks;
+//! - an operation that is done over (its process died) sends nothing a second time: it finds its id
+//!   in the request, and whoever's lease ended is taken for dead.
 //!
 //! This module knows no HTTP and no concrete provider; what a right code is worth is
 //! [`crate::sign_in`]'s business.
 
+mod ask;
 pub mod code;
+mod deliver;
+pub mod deliveries;
 pub mod request;
 pub mod resend;
 pub mod send;
@@ -33,7 +38,8 @@ use chrono::TimeDelta;
 
 use crate::clock::Clock;
 use crate::limit::per_phone::SendPolicy;
-use crate::provider::Provider;
+use crate::metrics::Metrics;
+use crate::provider::guard::Provider;
 use crate::random::Random;
 use crate::secrets::{Keyring, PhoneIndex};
 use code::OtpCode;
@@ -52,6 +58,9 @@ pub struct Policy {
     pub sends: SendPolicy,
     /// The per-phone failure limit.
     pub failures: FailurePolicy,
+    /// How long whoever works on a send or a check has it for himself: longer than the longest call
+    /// takes, so that after it he is dead.
+    pub lease: TimeDelta,
 }
 
 /// When too many wrong codes lock a phone.
@@ -73,10 +82,11 @@ pub struct Otp {
     pub(crate) store: Store,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) policy: Policy,
-    pub(crate) provider: Arc<dyn Provider>,
+    pub(crate) provider: Arc<Provider>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) test_numbers: TestNumbers,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Otp {

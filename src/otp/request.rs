@@ -205,6 +205,7 @@ mod tests {
                 lock: Duration::from_mins(30),
                 lock_max: Duration::from_hours(24),
             },
+            lease: TimeDelta::seconds(30),
         }
     }
 

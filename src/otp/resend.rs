@@ -1,31 +1,49 @@
-//! Sending the same digits again.
+//! Sending a live request's code again.
 
 use chrono::{DateTime, Utc};
 
 use super::Otp;
+use super::deliver::Outgoing;
 use super::request::RequestId;
-use super::send::{Issued, Outgoing, SendError, resend_refused};
-use super::store::{Sent, StoredRequest};
+use super::send::{Issued, SendError, resend_refused};
+use super::store::{OneMore, Sent, StoredRequest};
 use crate::client::Caller;
+use crate::operation::Operation;
 use crate::phone::PhoneNumber;
+use crate::provider::CodeOwner;
 use crate::random;
 use crate::secrets::{OpenError, Purpose as Seal};
 
 impl Otp {
     /// Texts a live request's code once more. Its life is not extended; the SMS counts in the
-    /// phone's limits like any other.
+    /// phone's limits like any other. Where the provider makes the codes, an SMS whose fate is not
+    /// known is asked for again by the same name, so that the provider need not send it twice.
     pub async fn resend(
         &self,
         id: RequestId,
         caller: &Caller,
+        operation: Operation,
         now: DateTime<Utc>,
     ) -> Result<Issued, SendError> {
-        let send_id = random::uuid_v7(self.random.as_ref(), now)?;
-        let owners = caller.owners();
-        let row = self
-            .store
-            .begin_resend(id, &owners, send_id, &self.policy, now)
-            .await?;
+        if operation.repeated
+            && let Some(stored) = self.store.find(id).await?
+            && caller.may_act_for(&stored.client)
+            && stored.sms.send_ids.contains(&operation.id)
+        {
+            return self.sent_before(operation, self.open_phone(&stored)?, &stored, now);
+        }
+        let keep_key = self.provider.code_owner() == CodeOwner::Vendor;
+        let more = OneMore {
+            request: id,
+            owners: &caller.owners(),
+            send_id: operation.id,
+            admission: random::uuid_v4(self.random.as_ref())?,
+            keep_key,
+            now,
+            lease: self.policy.lease,
+        };
+        let admission = more.admission;
+        let row = self.store.begin_resend(more, &self.policy).await?;
         let (admitted, stored) = row.ok_or(SendError::NotLive)?;
         if !admitted {
             return Err(resend_refused(&self.policy, &stored.standing, now));
@@ -33,18 +51,24 @@ impl Otp {
 
         let phone = self.open_phone(&stored)?;
         let code = self.code_of_stored(&stored);
+        let kept_key = stored
+            .sms
+            .key
+            .filter(|_| keep_key && stored.sms.is_unresolved());
         let standing = &stored.standing;
-        let sent = Sent {
-            request: id,
-            send_id,
-            phone: stored.phone,
-            at: now,
-        };
         let expires_at = standing.expires_at;
         self.deliver(Outgoing {
-            sent,
-            phone: phone.clone(),
-            code,
+            sent: Sent {
+                request: id,
+                send_id: operation.id,
+                admission,
+                phone: stored.phone,
+                at: now,
+                before: Some(stored.sms.clone()),
+            },
+            phone: &phone,
+            code: &code,
+            key: kept_key.unwrap_or(operation.id),
             expires_at,
         })
         .await?;

@@ -5,18 +5,19 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::code::{Binding, OtpCode};
-use super::request::{Delivery, Purpose, RequestId, Standing, Status};
+use super::deliver::Outgoing;
+use super::request::{Purpose, RequestId, Standing, Status};
 use super::store::{Admission, NewRequest, Sent, StoredRequest};
 use super::{Otp, Policy};
 use crate::client::ClientId;
 use crate::database::StoreError;
 use crate::limit::per_phone::SendHistory;
 use crate::limit::{Limit, Quota, Refusal};
+use crate::operation::Operation;
 use crate::phone::PhoneNumber;
-use crate::provider::{Message, ProviderError};
+use crate::provider::ProviderError;
 use crate::random::{self, RandomUnavailable};
 use crate::secrets::{PhoneIndex, Purpose as Seal, SealError};
-use crate::telemetry::Chain;
 
 /// A phone asks for a code.
 #[derive(Clone, Debug)]
@@ -100,7 +101,7 @@ impl SendError {
     /// The request whose code may arrive although the provider did not confirm it.
     pub fn live_request(&self) -> Option<RequestId> {
         match self {
-            Self::Provider { request_id, error } if !error.surely_not_sent() => Some(*request_id),
+            Self::Provider { request_id, error } if !error.surely_not_done() => Some(*request_id),
             Self::Provider { .. }
             | Self::Limited { .. }
             | Self::SendsSpent { .. }
@@ -122,19 +123,23 @@ impl From<SealError> for SendError {
     }
 }
 
-/// An admitted SMS with all that is needed to send it.
-pub(super) struct Outgoing {
-    pub(super) sent: Sent,
-    pub(super) phone: PhoneNumber,
-    pub(super) code: OtpCode,
-    pub(super) expires_at: DateTime<Utc>,
-}
-
 impl Otp {
-    /// Sends a new code, superseding the phone's older one.
-    pub async fn send(&self, ask: SendCode, now: DateTime<Utc>) -> Result<Issued, SendError> {
+    /// Sends a new code, superseding the phone's older one. The request is named by the operation.
+    pub async fn send(
+        &self,
+        ask: SendCode,
+        operation: Operation,
+        now: DateTime<Utc>,
+    ) -> Result<Issued, SendError> {
         let random = self.random.as_ref();
-        let id = RequestId(random::uuid_v7(random, now)?);
+        let id = RequestId(operation.id);
+        if operation.repeated
+            && let Some(stored) = self.store.find(id).await?
+            && stored.standing.failed_at.is_none()
+        {
+            return self.sent_before(operation, ask.phone, &stored, now);
+        }
+        let admission = random::uuid_v4(random)?;
         let nonce: [u8; 16] = random::bytes(random)?;
         let index = self.keyring.phone_index(&ask.phone);
         let e164 = ask.phone.as_e164().as_bytes();
@@ -143,32 +148,36 @@ impl Otp {
             .seal(Seal::Phone, index.as_bytes(), e164, random)?;
         let new = NewRequest {
             id,
+            admission,
             phone: index,
             phone_sealed: &sealed,
             client: ask.client.as_str(),
             purpose: ask.purpose,
             code_nonce: &nonce,
             now,
+            lease: self.policy.lease,
         };
 
-        let admission = self.store.begin(new, &self.policy).await?;
-        if !admission.admitted {
-            return Err(refused(&self.policy, &admission, now));
+        let answer = self.store.begin(new, &self.policy).await?;
+        if !answer.admitted {
+            return Err(refused(&self.policy, &answer, now));
         }
 
         let code = self.code_of(index, id, &nonce, ask.client.as_str(), ask.purpose);
         let sent = Sent {
             request: id,
-            send_id: id.0,
+            send_id: operation.id,
+            admission,
             phone: index,
             at: now,
+            before: None,
         };
         let expires_at = now + self.policy.ttl;
-        let phone = ask.phone.clone();
         self.deliver(Outgoing {
             sent,
-            phone,
-            code,
+            phone: &ask.phone,
+            code: &code,
+            key: operation.id,
             expires_at,
         })
         .await?;
@@ -176,10 +185,38 @@ impl Otp {
             request_id: id,
             phone: ask.phone,
             expires_at,
-            resend_at: self.policy.sends.next_send_at(&admission.history, now),
+            resend_at: self.policy.sends.next_send_at(&answer.history, now),
             sends_remaining: self.policy.max_sends - 1,
-            quotas: self.policy.sends.quotas(&admission.history, now),
+            quotas: self.policy.sends.quotas(&answer.history, now),
             answered_at: self.clock.now(),
+        })
+    }
+
+    /// What to answer where this very SMS was admitted before and whoever sent it did not live to
+    /// answer. It is not sent again: if nobody knows whether it left, it may have.
+    pub(super) fn sent_before(
+        &self,
+        operation: Operation,
+        phone: PhoneNumber,
+        stored: &StoredRequest,
+        now: DateTime<Utc>,
+    ) -> Result<Issued, SendError> {
+        let standing = &stored.standing;
+        let is_latest = stored.sms.send_ids.last() == Some(&operation.id);
+        if !is_latest || stored.sms.is_unresolved() {
+            return Err(SendError::Provider {
+                request_id: stored.id,
+                error: ProviderError::TimedOut,
+            });
+        }
+        Ok(Issued {
+            request_id: stored.id,
+            phone,
+            expires_at: standing.expires_at,
+            resend_at: self.policy.sends.next_send_at(&standing.history, now),
+            sends_remaining: standing.sends_remaining(&self.policy, now),
+            quotas: self.policy.sends.quotas(&standing.history, now),
+            answered_at: now,
         })
     }
 
@@ -213,55 +250,6 @@ impl Otp {
             &stored.client,
             stored.purpose,
         )
-    }
-
-    /// Has the provider text an admitted code and records the outcome.
-    ///
-    /// Once begun it must run to its end, or a sent SMS stays unrecorded; `http/call.rs` runs
-    /// every POST in a task that outlives a caller who hangs up.
-    pub(super) async fn deliver(&self, out: Outgoing) -> Result<(), SendError> {
-        let request_id = out.sent.request;
-        if self.test_numbers.contains_key(&out.sent.phone) {
-            return Ok(self
-                .store
-                .record_delivery(request_id, Delivery::Sent, None)
-                .await?);
-        }
-        let valid_for = out.expires_at - out.sent.at;
-        let message = Message {
-            phone: &out.phone,
-            code: &out.code,
-            valid_for,
-        };
-        let (outcome, recorded) = match self.provider.send(message).await {
-            Ok(accepted) => {
-                let id = accepted.message_id.as_deref();
-                (
-                    Ok(()),
-                    self.store
-                        .record_delivery(request_id, Delivery::Sent, id)
-                        .await,
-                )
-            }
-            Err(error) if error.surely_not_sent() => {
-                (Err(error), self.store.refund(out.sent).await)
-            }
-            Err(error) => {
-                let unknown = Delivery::Unknown;
-                (
-                    Err(error),
-                    self.store.record_delivery(request_id, unknown, None).await,
-                )
-            }
-        };
-        if let Err(error) = recorded {
-            // The code is stored and the SMS may be out: the caller's answer does not change.
-            tracing::error!(request.id = %request_id, error = %Chain(&error), "outcome of a send not recorded");
-        }
-        outcome.map_err(|error| {
-            tracing::warn!(request.id = %request_id, error = %Chain(&error), "provider did not confirm a send");
-            SendError::Provider { request_id, error }
-        })
     }
 }
 

@@ -36,7 +36,7 @@ impl Otp {
         Ok(self.store.find(id).await?.map(|stored| Report {
             request_id: id,
             status: stored.standing.status(policy, now),
-            delivery: stored.delivery,
+            delivery: stored.sms.delivery,
             attempts_remaining: stored.standing.attempts_remaining(policy, now),
             sends_remaining: stored.standing.sends_remaining(policy, now),
             expires_at: stored.standing.expires_at,

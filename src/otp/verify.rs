@@ -1,7 +1,9 @@
-//! Checking a code against its request, before anything is written.
+//! Checking a code against its request.
 //!
-//! What is read here cannot change (the nonce, the phone, the expiry); what can (tries, lock,
-//! single use) is decided by the one statement in `sign_in/store.rs` that counts the try.
+//! Where this service makes the codes, nothing is written here: what is read cannot change (the
+//! nonce, the phone, the expiry), and what can (tries, lock, single use) is decided by the one
+//! statement in `sign_in/store.rs` that counts the try. Where the provider makes them, it is asked
+//! ([`super::ask`]).
 
 use std::time::Duration;
 
@@ -10,12 +12,14 @@ use chrono::{DateTime, Utc};
 use super::Otp;
 use super::code::Guess;
 use super::request::{RequestId, Status};
-use super::send::wait_until;
+use super::send::{SendError, wait_until};
 use super::store::StoredRequest;
 use crate::client::Caller;
 use crate::database::StoreError;
+use crate::operation::Operation;
+use crate::provider::{CodeOwner, ProviderError};
 
-/// Why a code was not even compared.
+/// Why a code was neither right nor wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// Unknown, expired, used, superseded, failed, or not this caller's: one answer for all.
@@ -27,51 +31,107 @@ pub enum VerifyError {
         /// Time until a new code can be asked for.
         wait: Duration,
     },
+    /// Another code for the same request is just being checked by the provider.
+    #[error("the provider is still checking another code")]
+    Busy {
+        /// Time until that is over at the latest.
+        wait: Duration,
+    },
+    /// The provider did not say whether the code is right. The same code may be tried again and is
+    /// not counted twice.
+    #[error("the provider did not check the code")]
+    Provider {
+        /// The request; it stays verifiable.
+        request_id: RequestId,
+        /// What went wrong.
+        #[source]
+        error: ProviderError,
+    },
+    /// The phone number could not be opened.
+    #[error(transparent)]
+    Phone(#[from] SendError),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// A try that is about to be counted.
-pub(crate) struct Attempt {
-    pub(crate) request: StoredRequest,
-    pub(crate) matches: bool,
+/// A try, and how far it is decided.
+pub(crate) enum Attempt {
+    /// Compared here; it is counted and takes effect in one statement.
+    Compared {
+        request: StoredRequest,
+        matches: bool,
+    },
+    /// The provider says that it is right.
+    Proven { request: StoredRequest },
+    /// The provider says that it is wrong; the try is counted.
+    Wrong { attempts: i32, locked: bool },
 }
 
 impl Otp {
-    /// Reads the request and compares the code, without telling anyone the result yet.
+    /// Reads the request and finds out about the code.
     pub(crate) async fn attempt(
         &self,
         id: RequestId,
         guess: &Guess,
         caller: &Caller,
+        operation: Operation,
         now: DateTime<Utc>,
     ) -> Result<Attempt, VerifyError> {
-        let request = self.live(id, caller, now).await?;
+        let request = self.stored(id, caller).await?;
+        let here = self.provider.code_owner() == CodeOwner::Service
+            || self.test_numbers.contains_key(&request.phone);
+        if !here {
+            return self.ask(request, guess, caller, operation).await;
+        }
+        self.pending(&request, now)?;
         let matches = self.code_of_stored(&request).matches(guess);
-        Ok(Attempt { request, matches })
+        Ok(Attempt::Compared { request, matches })
     }
 
-    /// A request whose code may be tried, or why it may not.
-    pub(crate) async fn live(
+    /// Why a request that was open a moment ago is not any more.
+    pub(crate) async fn why_refused(
         &self,
         id: RequestId,
         caller: &Caller,
         now: DateTime<Utc>,
+    ) -> VerifyError {
+        let looked = async {
+            let request = self.stored(id, caller).await?;
+            self.pending(&request, now)
+        };
+        looked.await.err().unwrap_or(VerifyError::NotLive)
+    }
+
+    /// A request of this caller's.
+    pub(crate) async fn stored(
+        &self,
+        id: RequestId,
+        caller: &Caller,
     ) -> Result<StoredRequest, VerifyError> {
-        let request = self.store.find(id).await?.ok_or(VerifyError::NotLive)?;
-        if !caller.may_act_for(&request.client) {
-            return Err(VerifyError::NotLive);
-        }
+        let request = self.store.find(id).await?;
+        request
+            .filter(|request| caller.may_act_for(&request.client))
+            .ok_or(VerifyError::NotLive)
+    }
+
+    /// Whether a code for this request may be tried.
+    pub(super) fn pending(
+        &self,
+        request: &StoredRequest,
+        now: DateTime<Utc>,
+    ) -> Result<(), VerifyError> {
         match request.standing.status(&self.policy, now) {
-            Status::Pending => Ok(request),
+            Status::Pending => Ok(()),
             Status::Verified | Status::Expired | Status::Failed => Err(VerifyError::NotLive),
-            Status::Locked => {
-                let next = request.standing.next_send_at(&self.policy, now);
-                Err(VerifyError::TooManyAttempts {
-                    wait: wait_until(next, now),
-                })
-            }
+            Status::Locked => Err(self.too_many(request, now)),
+        }
+    }
+
+    pub(super) fn too_many(&self, request: &StoredRequest, now: DateTime<Utc>) -> VerifyError {
+        let next = request.standing.next_send_at(&self.policy, now);
+        VerifyError::TooManyAttempts {
+            wait: wait_until(next, now),
         }
     }
 }

@@ -10,15 +10,17 @@ use uuid::Uuid;
 
 use crate::client::{Caller, Client, Clients};
 use crate::database::StoreError;
+use crate::operation::Operation;
 use crate::otp::Otp;
 use crate::otp::code::Guess;
 use crate::otp::request::RequestId;
 use crate::otp::send::SendError;
+use crate::otp::store::StoredRequest;
 use crate::otp::verify::{Attempt, VerifyError};
 use crate::phone::PhoneNumber;
 use crate::random::{self, Random, RandomUnavailable};
 use crate::token::issuer::{AccessToken, IssueError, Issuer};
-use store::{NewIds, Outcome};
+use store::{Outcome, Session, Tried};
 
 /// A phone was proved. Only [`SignIn::verify`] can make one, so no token can be issued without a
 /// right code.
@@ -106,57 +108,82 @@ impl SignIn {
     /// Checks a code, counts the try, and for a right one signs the user in.
     ///
     /// The code's use, the user and the session are one statement: a crash leaves either all of
-    /// them or none, and of any number of parallel calls one wins.
+    /// them or none, and of any number of parallel calls one wins. The session is named by the
+    /// operation: whoever repeats an operation that made one gets that one's token.
     pub async fn verify(
         &self,
         id: RequestId,
         guess: &Guess,
         caller: &Caller,
+        operation: Operation,
         now: DateTime<Utc>,
     ) -> Result<SignedIn, SignInError> {
-        let attempt = self.otp.attempt(id, guess, caller, now).await?;
-        let client = self
-            .clients
-            .get(&attempt.request.client)
-            .ok_or(SignInError::UnknownClient)?;
-        let ids = NewIds {
-            user: random::uuid_v4(self.random.as_ref())?,
-            session: random::uuid_v7(self.random.as_ref(), now)?,
-        };
-        match store::settle(&self.pool, &attempt, ids, &self.otp.policy, now).await? {
-            Outcome::Right { user_id } => self.signed_in(&attempt, client, ids, user_id, now),
-            Outcome::Wrong { attempts, locked } => {
-                let left = self.otp.policy.max_attempts - attempts;
-                let attempts_remaining = if locked { 0 } else { left.max(0) };
-                Err(SignInError::Incorrect { attempts_remaining })
-            }
-            // Somebody else ended the request since it was read; say what it is now.
-            Outcome::Refused => match self.otp.live(id, caller, now).await {
-                Ok(_) => Err(VerifyError::NotLive.into()),
-                Err(error) => Err(error.into()),
-            },
+        if operation.repeated
+            && let Some(session) = store::session(&self.pool, operation.id).await?
+        {
+            let request = self.otp.stored(id, caller).await?;
+            return self.signed_in(&request, &session);
         }
+        let attempt = self.otp.attempt(id, guess, caller, operation, now).await?;
+        let (request, right, proven) = match attempt {
+            Attempt::Compared { request, matches } => (request, matches, false),
+            Attempt::Proven { request } => (request, true, true),
+            Attempt::Wrong { attempts, locked } => return Err(self.incorrect(attempts, locked)),
+        };
+        // Before the code is used up, so that a client that is gone costs nobody a code.
+        self.client_of(&request)?;
+        let user = random::uuid_v4(self.random.as_ref())?;
+        let tried = Tried {
+            request: &request,
+            right,
+            proven,
+            user,
+            session: operation.id,
+        };
+        match store::settle(&self.pool, tried, &self.otp.policy, now).await? {
+            Outcome::Right { user_id } => self.signed_in(
+                &request,
+                &Session {
+                    id: operation.id,
+                    user_id,
+                    new_user: user_id == user,
+                    created_at: now,
+                },
+            ),
+            Outcome::Wrong { attempts, locked } => Err(self.incorrect(attempts, locked)),
+            // Somebody else ended the request since it was read; say what it is now.
+            Outcome::Refused => Err(self.otp.why_refused(id, caller, now).await.into()),
+        }
+    }
+
+    fn incorrect(&self, attempts: i32, locked: bool) -> SignInError {
+        let left = self.otp.policy.max_attempts - attempts;
+        let attempts_remaining = if locked { 0 } else { left.max(0) };
+        SignInError::Incorrect { attempts_remaining }
+    }
+
+    fn client_of(&self, request: &StoredRequest) -> Result<&Client, SignInError> {
+        let client = self.clients.get(&request.client);
+        client.ok_or(SignInError::UnknownClient)
     }
 
     fn signed_in(
         &self,
-        attempt: &Attempt,
-        client: &Client,
-        ids: NewIds,
-        user_id: Uuid,
-        now: DateTime<Utc>,
+        request: &StoredRequest,
+        session: &Session,
     ) -> Result<SignedIn, SignInError> {
+        let client = self.client_of(request)?;
         let wants_phone = client.scopes.iter().any(|scope| scope == "phone");
         let phone = if wants_phone {
-            Some(self.otp.open_phone(&attempt.request)?)
+            Some(self.otp.open_phone(request)?)
         } else {
             None
         };
         let login = Login {
-            user_id,
-            session_id: ids.session,
-            new_user: user_id == ids.user,
-            at: now,
+            user_id: session.user_id,
+            session_id: session.id,
+            new_user: session.new_user,
+            at: session.created_at,
             phone,
         };
         let token = self.issuer.issue(&login, client, self.random.as_ref())?;

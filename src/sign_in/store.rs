@@ -7,14 +7,27 @@ use uuid::Uuid;
 
 use crate::database::StoreError;
 use crate::otp::Policy;
-use crate::otp::verify::Attempt;
+use crate::otp::store::StoredRequest;
 
-/// Ids for what a right code makes.
+/// A try to be carried out, and ids for what a right one makes.
 #[derive(Clone, Copy)]
-pub(super) struct NewIds {
+pub(super) struct Tried<'a> {
+    pub(super) request: &'a StoredRequest,
+    pub(super) right: bool,
+    /// The provider said so, and the try was counted before it was asked: neither tries nor lock
+    /// stand in the way any more.
+    pub(super) proven: bool,
     /// For the user, if the phone has none yet.
     pub(super) user: Uuid,
     pub(super) session: Uuid,
+}
+
+/// A session and whose it is.
+pub(super) struct Session {
+    pub(super) id: Uuid,
+    pub(super) user_id: Uuid,
+    pub(super) new_user: bool,
+    pub(super) created_at: DateTime<Utc>,
 }
 
 /// How a try ended.
@@ -30,8 +43,7 @@ pub(super) enum Outcome {
 /// Counts the try and carries out its result, under the phone's row lock.
 pub(super) async fn settle(
     pool: &PgPool,
-    attempt: &Attempt,
-    ids: NewIds,
+    tried: Tried<'_>,
     policy: &Policy,
     now: DateTime<Utc>,
 ) -> Result<Outcome, StoreError> {
@@ -55,8 +67,9 @@ pub(super) async fn settle(
                         FROM (SELECT ARRAY(SELECT f FROM unnest(p.failure_log) AS f
                             WHERE f > $4 - interval '24 hours' ORDER BY f) AS recent) AS log
                     ) AS decision)
-            WHERE p.phone_index = $1 AND p.live_request_id = $2 AND p.live_attempts < $8
-                AND (p.locked_until IS NULL OR p.locked_until <= $4)
+            WHERE p.phone_index = $1 AND p.live_request_id = $2
+                AND ($13 OR (p.live_attempts < $8
+                    AND (p.locked_until IS NULL OR p.locked_until <= $4)))
             RETURNING p.live_attempts, p.locked_until
         ), used AS (
             UPDATE otp_requests SET verified_at = $4 FROM tried WHERE id = $2 AND $3
@@ -73,18 +86,19 @@ pub(super) async fn settle(
             person.id AS "user_id?"
         FROM tried LEFT JOIN person ON true
         "#,
-        attempt.request.phone.as_bytes(),
-        attempt.request.id.0,
-        attempt.matches,
+        tried.request.phone.as_bytes(),
+        tried.request.id.0,
+        tried.right,
         now,
         policy.failures.per_day,
         seconds(policy.failures.lock),
         seconds(policy.failures.lock_max),
         policy.max_attempts,
-        ids.user,
-        attempt.request.phone_sealed,
-        ids.session,
-        attempt.request.client,
+        tried.user,
+        tried.request.phone_sealed,
+        tried.session,
+        tried.request.client,
+        tried.proven,
     )
     .fetch_optional(pool)
     .await?;
@@ -98,4 +112,20 @@ pub(super) async fn settle(
             },
         },
     })
+}
+
+/// The session that an operation made.
+pub(super) async fn session(pool: &PgPool, id: Uuid) -> Result<Option<Session>, StoreError> {
+    let session = sqlx::query_as!(
+        Session,
+        r#"
+        SELECT s.id, s.user_id, s.created_at, u.created_at = s.created_at AS "new_user!"
+        FROM sessions AS s JOIN users AS u ON u.id = s.user_id
+        WHERE s.id = $1
+        "#,
+        id,
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(session)
 }

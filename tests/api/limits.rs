@@ -364,8 +364,7 @@ async fn the_providers_own_budget_is_not_overrun(_: PgPoolOptions, connect: PgCo
 
     let busy = app.send("+919876543212").await;
 
-    assert_eq!(busy.problem(), (429, "rate_limited".to_owned()));
-    assert_eq!(busy.text("limit"), "service");
+    assert_eq!(busy.problem(), (503, "provider_unavailable".to_owned()));
     assert_eq!(
         world.sandbox.requests().send,
         2,

@@ -4,7 +4,7 @@ use super::{DEVELOPMENT, fault_of, load};
 use crate::config::Settings;
 
 /// A key, a value it cannot have, and the text of the fault.
-const UNUSABLE: [(&str, &str, &str); 30] = [
+const UNUSABLE: [(&str, &str, &str); 32] = [
     (
         "server.bind",
         "8080",
@@ -46,14 +46,24 @@ const UNUSABLE: [(&str, &str, &str); 30] = [
         "must have no query and no fragment; remove what follows ? or #",
     ),
     (
-        "startmessaging.code_owner",
-        "vendor",
-        "\"vendor\" is not available yet; use \"service\"",
+        "provider.kind",
+        "twilio",
+        "\"twilio\" is unknown; use \"startmessaging\" or \"webhook\"",
+    ),
+    (
+        "webhook.url",
+        "sms.example.com",
+        "is not an address; write it like https://auth.example.com",
+    ),
+    (
+        "webhook.secret",
+        "whsec_c2hvcnQ=",
+        "is not whsec_ and 24 to 64 bytes in base64; make one with: echo whsec_$(openssl rand -base64 32)",
     ),
     (
         "startmessaging.code_owner",
         "us",
-        "\"us\" is unknown; use \"service\"",
+        "\"us\" is unknown; use \"service\" or \"vendor\"",
     ),
     (
         "startmessaging.template_id",

@@ -1,40 +1,30 @@
-//! Puts the parts together: the only file, beside `config`, that knows every concrete type.
+//! Puts the parts together: the only module, beside `config`, that knows every concrete type.
+
+mod parts;
 
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use actix_web::{App as ActixApp, HttpServer};
-use chrono::TimeDelta;
 use futures_util::future;
-use governor::Quota;
-use metrics_exporter_prometheus::BuildError;
 use sqlx::PgPool;
+use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::database::{self, DatabaseOptions};
-use crate::http::{self, State, cors, observe};
-use crate::idempotency::Idempotency;
-use crate::limit::per_ip::{IpLimit, IpWindow};
-use crate::limit::per_phone::{SendPolicy, Window};
-use crate::metrics::Metrics;
-use crate::otp::code::{CodeError, OtpCode};
-use crate::otp::store::Store;
-use crate::otp::{FailurePolicy, Otp, Policy, TestNumbers};
+use crate::http::{self, cors, observe};
+use crate::otp::Otp;
+use crate::otp::code::CodeError;
 use crate::phone;
-use crate::provider::breaker::{Breaker, BreakerPolicy};
-use crate::provider::startmessaging::{self, StartMessaging, StartMessagingOptions};
+use crate::provider;
 use crate::random::Random;
 use crate::secrets::{DeriveError, Keyring};
-use crate::sign_in::SignIn;
-use crate::token::issuer::Issuer;
 use crate::token::keys::{KeyError, SigningKeys};
 
 /// What the service takes from its surroundings.
@@ -78,10 +68,10 @@ pub enum StartError {
     TestNumber(#[from] CodeError),
     /// The provider's client could not be built.
     #[error(transparent)]
-    Provider(#[from] startmessaging::BuildError),
+    Provider(#[from] provider::BuildError),
     /// The metrics have no buckets.
     #[error("the metrics could not be set up")]
-    Metrics(#[from] BuildError),
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
 }
 
 /// A service that listens and waits to be run.
@@ -92,6 +82,7 @@ pub struct App {
     pub admin_addr: SocketAddr,
     public: Server,
     admin: Server,
+    otp: Arc<Otp>,
     pool: PgPool,
 }
 
@@ -114,9 +105,10 @@ impl App {
         startup.close().await;
         let pool = database::pool(&database).map_err(StartError::Pool)?;
         phone::warm_up(&settings.phone);
-        let state = Data::new(state(settings, deps, keyring, keys, pool.clone())?);
+        let state = Data::new(parts::state(settings, deps, keyring, keys, pool.clone())?);
         let grace = settings.server.shutdown_grace.as_secs();
         let clients = Arc::clone(&state.clients);
+        let otp = Arc::clone(&state.otp);
 
         let public_state = state.clone();
         let mut public_server = HttpServer::new(move || {
@@ -152,6 +144,7 @@ impl App {
                 .listen(admin.0)
                 .map_err(listening(admin_addr))?
                 .run(),
+            otp,
             pool,
         })
     }
@@ -161,13 +154,16 @@ impl App {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let (public, admin) = (self.public.handle(), self.admin.handle());
         let servers = future::try_join(self.public, self.admin);
+        let (stop_following, stopped) = oneshot::channel::<()>();
+        let following = self.otp.follow_deliveries(async { drop(stopped.await) });
         let stop = async {
             shutdown.await;
+            drop(stop_following);
             tracing::info!("stopping: no new connections, finishing what is in flight");
             public.stop(true).await;
             admin.stop(true).await;
         };
-        let (served, ()) = future::join(servers, stop).await;
+        let (served, (), ()) = future::join3(servers, stop, following).await;
         self.pool.close().await;
         served.map(|((), ())| ())
     }
@@ -200,128 +196,4 @@ fn database_options(settings: &Settings) -> DatabaseOptions {
         acquire_timeout: settings.database.acquire_timeout,
         statement_timeout: settings.database.statement_timeout,
     }
-}
-
-fn state(
-    settings: &Settings,
-    deps: Deps,
-    keyring: Arc<Keyring>,
-    keys: SigningKeys,
-    pool: PgPool,
-) -> Result<State, StartError> {
-    let keys = Arc::new(keys);
-    let clients = Arc::new(settings.clients.clone());
-    let issuer = settings.server.issuer.as_str().to_owned();
-    let metrics = Arc::new(Metrics::new()?);
-    let breaker = Breaker::new(BreakerPolicy::default(), Arc::clone(&deps.clock));
-    let provider = StartMessaging::new(provider_options(settings), Arc::clone(&deps.clock))?;
-    let otp = Arc::new(Otp {
-        store: Store::new(pool.clone()),
-        keyring: Arc::clone(&keyring),
-        policy: policy(settings),
-        provider: Arc::new(provider),
-        random: Arc::clone(&deps.random),
-        clock: Arc::clone(&deps.clock),
-        test_numbers: test_numbers(settings, &keyring)?,
-    });
-    let ip = &settings.limits.ip;
-    let limit = |windows: &[(Option<NonZeroU32>, u64)]| {
-        let windows: Vec<IpWindow> = windows
-            .iter()
-            .filter_map(|(most, seconds)| {
-                Some(IpWindow {
-                    most: (*most)?,
-                    window: Duration::from_secs(*seconds),
-                })
-            })
-            .collect();
-        IpLimit::new(&windows, Arc::clone(&deps.clock))
-    };
-    Ok(State {
-        send_limit: limit(&[
-            (ip.sends_per_minute, 60),
-            (ip.sends_per_10_minutes, 600),
-            (ip.sends_per_hour, 3600),
-        ]),
-        verify_limit: limit(&[(ip.verifies_per_minute, 60)]),
-        sign_in: SignIn {
-            pool: pool.clone(),
-            otp: Arc::clone(&otp),
-            issuer: Issuer::new(issuer.clone(), Arc::clone(&keys)),
-            clients: Arc::clone(&clients),
-            random: Arc::clone(&deps.random),
-        },
-        idempotency: Idempotency {
-            pool: pool.clone(),
-            keyring: Arc::clone(&keyring),
-            random: Arc::clone(&deps.random),
-        },
-        issuer,
-        clients,
-        phone_rules: settings.phone.clone(),
-        otp,
-        keys,
-        trusted_proxies: settings.server.trusted_proxies.clone(),
-        keyring,
-        clock: deps.clock,
-        random: deps.random,
-        pool,
-        breaker: Arc::new(breaker),
-        metrics,
-    })
-}
-
-fn policy(settings: &Settings) -> Policy {
-    let phone = &settings.limits.phone;
-    let count = |most: NonZeroU32| i32::try_from(most.get()).unwrap_or(i32::MAX);
-    let windows = [
-        (phone.sends_per_5_minutes, 300),
-        (phone.sends_per_hour, 3600),
-        (phone.sends_per_day, 86_400),
-    ];
-    let windows = windows.iter().filter_map(|(most, seconds)| {
-        Some(Window {
-            seconds: *seconds,
-            most: count((*most)?),
-        })
-    });
-    let otp = &settings.otp;
-    let seconds = |length: &Duration| i64::try_from(length.as_secs()).unwrap_or(i64::MAX);
-    Policy {
-        ttl: TimeDelta::seconds(seconds(&otp.ttl)),
-        max_attempts: i32::try_from(otp.max_attempts).unwrap_or(i32::MAX),
-        max_sends: i32::try_from(otp.max_sends).unwrap_or(i32::MAX),
-        sends: SendPolicy {
-            windows: windows.collect(),
-            cooldowns: otp.resend_cooldowns.iter().map(seconds).collect(),
-        },
-        failures: FailurePolicy {
-            per_day: phone.failures_per_day.map_or(i32::MAX, count),
-            lock: phone.lock,
-            lock_max: phone.lock_max,
-        },
-    }
-}
-
-fn provider_options(settings: &Settings) -> StartMessagingOptions {
-    let sm = &settings.startmessaging;
-    StartMessagingOptions {
-        base_url: sm.base_url.clone(),
-        api_key: sm.api_key.clone(),
-        template_id: sm.template_id,
-        app_name: sm.app_name.clone(),
-        connect_timeout: sm.connect_timeout,
-        timeout: sm.timeout,
-        budget: Some(Quota::per_second(sm.requests_per_second).allow_burst(sm.burst)),
-    }
-}
-
-fn test_numbers(settings: &Settings, keyring: &Keyring) -> Result<TestNumbers, CodeError> {
-    let numbers = settings.test_numbers.iter();
-    numbers
-        .map(|number| {
-            let code = OtpCode::parse(secrecy::ExposeSecret::expose_secret(&number.code))?;
-            Ok((keyring.phone_index(&number.phone_number), code))
-        })
-        .collect()
 }

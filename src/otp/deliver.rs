@@ -1,0 +1,84 @@
+//! Handing an admitted SMS to the provider, and recording what became of it.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::time::sleep;
+
+use super::Otp;
+use super::code::OtpCode;
+use super::send::SendError;
+use super::store::{Outcome, Sent, Store};
+use crate::phone::PhoneNumber;
+use crate::provider::{Accepted, Message, ProviderError};
+use crate::telemetry::Chain;
+
+/// First pause before an outcome that could not be recorded is tried again; each is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// Pauses at most: 12.6 s in all, about as long as a database takes to restart.
+const PAUSES: u32 = 6;
+
+/// An admitted SMS with all that is needed to send it.
+pub(super) struct Outgoing<'a> {
+    pub(super) sent: Sent,
+    pub(super) phone: &'a PhoneNumber,
+    pub(super) code: &'a OtpCode,
+    /// Its name for the provider.
+    pub(super) key: uuid::Uuid,
+    pub(super) expires_at: DateTime<Utc>,
+}
+
+impl Otp {
+    /// Has the provider text an admitted code and records the outcome.
+    ///
+    /// Once begun it must run to its end, or the outcome waits for the lease to end; `http/call.rs`
+    /// runs every POST in a task that outlives a caller who hangs up.
+    pub(super) async fn deliver(&self, out: Outgoing<'_>) -> Result<(), SendError> {
+        let request_id = out.sent.request;
+        let message = Message {
+            phone: out.phone,
+            code: out.code,
+            valid_for: out.expires_at - out.sent.at,
+            key: out.key,
+        };
+        let result = if self.test_numbers.contains_key(&out.sent.phone) {
+            Ok(Accepted::default())
+        } else {
+            let deadline = self.provider.deadline();
+            self.provider.send(message, deadline).await
+        };
+        self.conclude(out.sent, &result).await;
+        result.map_err(|error| {
+            tracing::warn!(request.id = %request_id, error = %Chain(&error), "provider did not confirm a send");
+            SendError::Provider { request_id, error }
+        }).map(|_| ())
+    }
+
+    /// Records what became of an SMS; in the background, for a while, if the database is away. The
+    /// caller's answer does not depend on it: the code is stored, and the SMS may be out.
+    pub(super) async fn conclude(&self, sent: Sent, result: &Result<Accepted, ProviderError>) {
+        let now = self.clock.now();
+        let outcome = match result {
+            Ok(accepted) => Outcome::Accepted {
+                accepted: accepted.clone(),
+                ask_at: self.first_question(now),
+            },
+            Err(error) if error.surely_not_done() => Outcome::NeverLeft { at: now },
+            Err(_) => Outcome::Unknown,
+        };
+        if let Err(error) = self.store.conclude(&sent, &outcome).await {
+            tracing::error!(request.id = %sent.request, error = %Chain(&error), "outcome of a send not recorded yet");
+            tokio::spawn(keep_trying(self.store.clone(), sent, outcome));
+        }
+    }
+}
+
+async fn keep_trying(store: Store, sent: Sent, outcome: Outcome) {
+    for pause in (0..PAUSES).map(|n| FIRST_PAUSE * (1 << n)) {
+        sleep(pause).await;
+        if store.conclude(&sent, &outcome).await.is_ok() {
+            return;
+        }
+    }
+    tracing::error!(request.id = %sent.request, "outcome of a send not recorded");
+}
