@@ -80,12 +80,12 @@ pub(crate) fn of_logins(records: &[Record], sms: &HashMap<String, Vec<Message>>)
             each(&|record| usize::try_from(record.wrong_taken).unwrap_or(usize::MAX)),
         ),
         Zero::of(
-            "logins given up",
+            "logins that did not end",
             records.iter().map(|record| {
-                let reason = record.gave_up.clone().unwrap_or_default();
+                let reason = record.gave_up.as_deref();
                 (
-                    u64::from(!record.signed_in),
-                    format!("{} {reason}", record.phone),
+                    u64::from(reason.is_some()),
+                    format!("{} {}", record.phone, reason.unwrap_or_default()),
                 )
             }),
         ),

@@ -18,7 +18,7 @@ const VERIFY: &str = "/v1/otp/verify";
 const SENDS: usize = 12;
 const RESENDS: usize = 4;
 /// How often one user types the right code, where the service cannot say whether it is right.
-const TRIES: usize = 8;
+const TRIES: usize = 20;
 /// How long a user waits for an SMS. The sandbox delivers at once, or never.
 const SMS_WITHIN: Duration = Duration::from_millis(500);
 /// How many users mistype first, and how many connections break in the middle of a send.
@@ -64,13 +64,14 @@ pub(crate) struct Record {
     /// Confirmed sends whose SMS never came.
     pub(crate) confirmed_for_nothing: u32,
     pub(crate) signed_in: bool,
+    /// Why it did not come to its end, the repeat of its last verify included.
     pub(crate) gave_up: Option<String>,
 }
 
 /// One user with their backend.
 pub(crate) struct Login<'a> {
-    pub(crate) api: &'a Api,
-    pub(crate) sandbox: &'a SandboxHandle,
+    api: &'a Api,
+    sandbox: &'a SandboxHandle,
     seed: u64,
     index: u64,
     dice: Dice,
@@ -96,10 +97,7 @@ impl<'a> Login<'a> {
     /// Signs in, or gives up and says why.
     pub(crate) async fn run(mut self, record: &mut Record) {
         record.phone = phone(self.index);
-        match self.sign_in(record).await {
-            Ok(()) => record.signed_in = true,
-            Err(reason) => record.gave_up = Some(reason),
-        }
+        record.gave_up = self.sign_in(record).await.err();
     }
 
     async fn sign_in(&mut self, record: &mut Record) -> Result<(), String> {
@@ -135,10 +133,13 @@ impl<'a> Login<'a> {
                 break;
             }
             let body = json!({"request_id": request_id});
-            answer = self.act(record, RESEND, body).await?;
-            if answer.status == 400 {
-                break;
-            }
+            answer = match self.act(record, RESEND, body).await {
+                Ok(answer) if answer.status == 400 => break,
+                Ok(answer) => answer,
+                // The request may have no sends left: only a new code helps then.
+                Err(last) if last.contains("429 rate_limited") => break,
+                Err(last) => return Err(last),
+            };
         }
         Ok(None)
     }
@@ -159,6 +160,7 @@ impl<'a> Login<'a> {
             let answer = self.try_code(record, received, &received.code).await?;
             match answer.status {
                 200 => {
+                    record.signed_in = true;
                     record.sessions.extend(answer.text("session_id"));
                     self.repeat(record, &answer).await?;
                     return Ok(true);

@@ -14,6 +14,7 @@ mod client;
 mod dice;
 mod faults;
 mod isolation;
+mod load;
 mod login;
 mod plan;
 mod proxy;
@@ -54,7 +55,7 @@ struct Arguments {
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(0..=100))]
     kills: u32,
     /// Who makes the codes.
-    #[arg(long, global = true, value_enum, default_value = "service")]
+    #[arg(long, value_enum, default_value = "service")]
     mode: CodeOwner,
     #[command(subcommand)]
     scenario: Option<Scenario>,
@@ -74,14 +75,7 @@ enum Scenario {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let ended = tokio::select! {
-        ended = tokio::time::timeout(WITHIN, Box::pin(run(arguments))) => {
-            ended.unwrap_or_else(|_elapsed| Err("not done in 15 minutes".into()))
-        }
-        () = asked_to_stop() => Err("stopped".into()),
-    };
-    match ended {
+    match Box::pin(run(Arguments::parse())).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -101,10 +95,10 @@ async fn run(arguments: Arguments) -> Result<bool, Failure> {
         CodeOwner::Service => Mode::Service,
         CodeOwner::Vendor => Mode::Vendor,
     };
-    say(&format!("seed {seed}, {mode:?} makes the codes"));
     match arguments.scenario {
-        Some(Scenario::Isolation) => isolation::run(seed, mode).await,
+        Some(Scenario::Isolation) => isolation::run(seed).await,
         None => {
+            say(&format!("seed {seed}, mode {mode:?}"));
             let size = faults::Size {
                 seed,
                 logins: usize::try_from(arguments.logins)?,
@@ -116,7 +110,17 @@ async fn run(arguments: Arguments) -> Result<bool, Failure> {
     }
 }
 
-/// Ends when somebody wants the drill to end; what it started then ends with it.
+/// Runs a scenario until its end, its time or a signal, whichever is first: the caller then still ends
+/// what it started.
+async fn in_time(scenario: impl Future<Output = Result<bool, Failure>>) -> Result<bool, Failure> {
+    tokio::select! {
+        ended = scenario => ended,
+        () = tokio::time::sleep(WITHIN) => Err("not done in 15 minutes".into()),
+        () = asked_to_stop() => Err("stopped".into()),
+    }
+}
+
+/// Ends when somebody wants the drill to end.
 async fn asked_to_stop() {
     let stop = async || -> io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
