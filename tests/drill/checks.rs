@@ -96,20 +96,24 @@ pub(crate) fn of_logins(records: &[Record], sms: &HashMap<String, Vec<Message>>)
 pub(crate) async fn of_database(
     questions: &mut Questions,
     master_key: [u8; 32],
+    records: &[Record],
     sms: &HashMap<String, Vec<Message>>,
 ) -> Result<Vec<Zero>, Failure> {
     let keyring = Keyring::derive(&SecretBox::new(Box::new(master_key)))?;
-    let counted = questions.sends_counted().await?;
-    let mut lost = Vec::new();
-    for (phone, sms) in sms {
+    let (counted, sessions) = (
+        questions.sends_counted().await?,
+        questions.sessions().await?,
+    );
+    let (mut lost, mut minted) = (Vec::new(), Vec::new());
+    for phone in records.iter().map(|record| &record.phone) {
         let index = keyring.phone_index(&PhoneNumber::from_stored_e164(phone)?);
-        let counted = counted.get(index.as_bytes()).copied().unwrap_or(0);
-        let counted = usize::try_from(counted).unwrap_or(0);
-        lost.push((u64::from(counted < sms.len()), phone.clone()));
+        let of_phone =
+            |counts: &HashMap<Vec<u8>, u64>| counts.get(index.as_bytes()).copied().unwrap_or(0);
+        let sms = u64::try_from(sms.get(phone).map_or(0, Vec::len))?;
+        lost.push((u64::from(of_phone(&counted) < sms), phone.clone()));
+        minted.push((of_phone(&sessions).saturating_sub(1), phone.clone()));
     }
-    let minted = questions.sessions().await?.into_values();
-    let minted = minted.map(|sessions| (sessions.saturating_sub(1).unsigned_abs(), String::new()));
-    let stuck = |count: i64| [(count.unsigned_abs(), String::new())];
+    let stuck = |count| [(count, String::new())];
     Ok(vec![
         Zero::of("tokens minted twice (sessions beyond one a phone)", minted),
         Zero::of(

@@ -85,7 +85,7 @@ async fn drill(world: &mut World, size: Size, started: Instant) -> Result<bool, 
 
     let sms = by_phone(&world.sandbox)?;
     let mut zeros = checks::of_logins(&records, &sms);
-    zeros.extend(checks::of_database(&mut questions, world.master_key, &sms).await?);
+    zeros.extend(checks::of_database(&mut questions, world.master_key, &records, &sms).await?);
     zeros.push(unfinished);
     figures(world, &records, &done, &sms);
     say(&format!("answers a last repeat changed   {changed}"));

@@ -51,8 +51,8 @@ pub(crate) async fn run(seed: u64) -> Result<bool, Failure> {
 #[derive(Default)]
 struct Seen {
     unavailable: usize,
-    idle_in_transaction: i64,
-    long_transactions: i64,
+    idle_in_transaction: u64,
+    long_transactions: u64,
 }
 
 async fn measure(world: &World) -> Result<bool, Failure> {
@@ -108,7 +108,7 @@ async fn hung_round(
             sleep(Duration::from_millis(50)).await;
             match questions.idle_in_transaction().await {
                 Ok(0) => {}
-                Ok(idle) => return Ok::<i64, Failure>(idle),
+                Ok(idle) => return Ok::<u64, Failure>(idle),
                 Err(error) => return Err(error.into()),
             }
         }

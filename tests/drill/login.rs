@@ -161,7 +161,6 @@ impl<'a> Login<'a> {
             match answer.status {
                 200 => {
                     record.signed_in = true;
-                    record.sessions.extend(answer.text("session_id"));
                     self.repeat(record, &answer).await?;
                     return Ok(true);
                 }
@@ -197,7 +196,9 @@ impl<'a> Login<'a> {
         code: &str,
     ) -> Result<Answer, String> {
         let body = json!({"request_id": received.request_id, "code": code});
-        self.act(record, VERIFY, body).await
+        let answer = self.act(record, VERIFY, body).await?;
+        record.sessions.extend(answer.text("session_id"));
+        Ok(answer)
     }
 
     /// One action under a fresh key, repeated until its answer is final.
