@@ -13,10 +13,10 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::checks::{self, Zero};
 use crate::client::Api;
 use crate::login::{Login, Record};
-use crate::plan::{Done, On, Plan};
+use crate::plan::{On, Plan};
 use crate::sql::Questions;
 use crate::world::{World, WorldOptions};
-use crate::{Failure, in_time, say};
+use crate::{Failure, in_time, report, say};
 
 /// Logins at once.
 const CONCURRENCY: usize = 40;
@@ -87,29 +87,12 @@ async fn drill(world: &mut World, size: Size, started: Instant) -> Result<bool, 
     let mut zeros = checks::of_logins(&records, &sms);
     zeros.extend(checks::of_database(&mut questions, world.master_key, &records, &sms).await?);
     zeros.push(unfinished);
-    figures(world, &records, &done, &sms);
-    say(&format!("answers a last repeat changed   {changed}"));
-    say(&format!(
-        "requests still queued           {}",
-        questions.queued_requests().await?
-    ));
-    say(&format!(
-        "elapsed                         {} s",
-        started.elapsed().as_secs()
-    ));
-    say(&format!("seed                            {}", size.seed));
-    say("");
-    for zero in &zeros {
-        let examples = zero.examples.join("; ");
-        say(&format!("{:<52} {:>5}   {examples}", zero.what, zero.count));
-    }
-    let all_is_well = zeros.iter().all(|zero| zero.count == 0);
-    say(if all_is_well {
-        "all is well"
-    } else {
-        "FAILED: what should be zero is not"
-    });
-    Ok(all_is_well)
+    report::figures(world, &records, &done, &sms);
+    report::line("answers a last repeat changed", changed);
+    report::line("requests still queued", questions.queued_requests().await?);
+    report::line("elapsed, in seconds", started.elapsed().as_secs());
+    report::line("seed", size.seed);
+    Ok(report::judge(&zeros))
 }
 
 /// Runs the logins, no more of them than may begin.
@@ -206,63 +189,4 @@ fn by_phone(sandbox: &SandboxHandle) -> Result<HashMap<String, Vec<Message>>, Fa
         of_phone.or_default().push(message);
     }
     Ok(by_phone)
-}
-
-fn figures(world: &World, records: &[Record], done: &Done, sms: &HashMap<String, Vec<Message>>) {
-    let signed_in = records.iter().filter(|record| record.signed_in).count();
-    let gave_up = records.iter().filter(|record| record.gave_up.is_some());
-    let actions = || records.iter().flat_map(|record| &record.actions);
-    let new_codes = actions().filter(|action| action.is_new_code()).count();
-    let resends = actions().filter(|action| action.sends()).count() - new_codes;
-    let for_nothing: u32 = records
-        .iter()
-        .map(|record| record.confirmed_for_nothing)
-        .sum();
-    let sent: usize = sms.values().map(Vec::len).sum();
-    let (cuts, where_cut) = world.proxy.cuts();
-    let requests = world.sandbox.requests();
-    let fired: u32 = done.fired.values().sum();
-    let list = |counts: Vec<String>| counts.join(", ");
-    let by_kind = list(
-        done.fired
-            .iter()
-            .map(|(kind, n)| format!("{kind} {n}"))
-            .collect(),
-    );
-    let answers = world.api.answers();
-    let answers = list(
-        answers
-            .iter()
-            .map(|(name, n)| format!("{name}: {n}"))
-            .collect(),
-    );
-    say(&format!(
-        "logins                          {}",
-        records.len()
-    ));
-    say(&format!("signed in                       {signed_in}"));
-    say(&format!(
-        "gave up                         {}",
-        gave_up.count()
-    ));
-    say(&format!("SMS                             {sent}"));
-    say(&format!("explicit sends                  {new_codes}"));
-    say(&format!("explicit resends                {resends}"));
-    say(&format!("confirmed, but no SMS came      {for_nothing}"));
-    say(&format!("replicas killed                 {}", done.kills));
-    say(&format!(
-        "PostgreSQL restarts             {}",
-        done.restarts
-    ));
-    say(&format!(
-        "calls to the sandbox            {} sends, {} verifies",
-        requests.send, requests.verify
-    ));
-    say(&format!(
-        "faults                          {fired}: {by_kind}"
-    ));
-    say(&format!(
-        "proxy resets                    {cuts}: {where_cut}"
-    ));
-    say(&format!("answers                         {answers}"));
 }

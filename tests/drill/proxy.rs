@@ -3,6 +3,7 @@
 //! It knows just enough of HTTP/1.1 to see where a message ends: a head, and as many bytes as its
 //! `Content-Length` says. That is all that the service and the sandbox write.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,7 +40,7 @@ const CUTS: [Cut; 4] = [
 
 /// How many requests were cut off, where.
 #[derive(Default)]
-pub(crate) struct Cuts {
+struct Cuts {
     before_forwarding: AtomicU64,
     in_request: AtomicU64,
     before_answer: AtomicU64,
@@ -99,22 +100,17 @@ impl Proxy {
         self.0.cut_all.send_replace(());
     }
 
-    /// How many requests were cut off so far: all, and in words.
-    pub(crate) fn cuts(&self) -> (u64, String) {
+    /// How many requests were cut off so far, where.
+    pub(crate) fn cuts(&self) -> BTreeMap<&'static str, u64> {
         let cuts = &self.0.cuts;
-        let named = [
+        [
             ("before forwarding", &cuts.before_forwarding),
             ("in the request", &cuts.in_request),
             ("before the answer", &cuts.before_answer),
             ("in the answer", &cuts.in_answer),
         ]
-        .map(|(name, count)| (name, count.load(Ordering::Relaxed)));
-        let words: Vec<String> = named
-            .iter()
-            .map(|(name, count)| format!("{name} {count}"))
-            .collect();
-        let all = named.iter().map(|(_, count)| count).sum();
-        (all, words.join(", "))
+        .map(|(place, count)| (place, count.load(Ordering::Relaxed)))
+        .into()
     }
 }
 
