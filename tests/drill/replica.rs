@@ -16,9 +16,9 @@ use crate::Failure;
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// How often a start is tried: while a replica is down, another program's outgoing connection may
 /// for a moment be given its port.
-const STARTS: u32 = 5;
+const STARTS: u32 = 3;
 /// Lines of the log that a failed start shows.
-const TAIL: usize = 12;
+const TAIL: usize = 4;
 
 /// A running replica. Dropping it kills it.
 pub(crate) struct Replica {
