@@ -51,9 +51,13 @@ impl Drop for Directory {
 }
 
 async fn start(data: DataDir) -> Result<PrivatePostgres, PostgresError> {
+    start_with(data, false).await
+}
+
+async fn start_with(data: DataDir, durable: bool) -> Result<PrivatePostgres, PostgresError> {
     let options = PostgresOptions {
         data,
-        durable: false,
+        durable,
         max_connections: 10,
     };
     PrivatePostgres::start(options, &SystemRandom).await
@@ -92,6 +96,21 @@ async fn kept_data_outlives_its_server_and_has_one_server_at_a_time() {
 
     let password = fs::metadata(directory.path().join("data.password")).unwrap();
     assert_eq!(password.mode() & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_restart_cuts_connections_and_keeps_address_and_data() {
+    let mut postgres = start_with(DataDir::ThrowAway, true).await.unwrap();
+    let url = postgres.url().expose_secret().to_owned();
+    write_a_row(&url).await;
+    let mut open = PgConnection::connect(&url).await.unwrap();
+
+    postgres.restart().await.unwrap();
+
+    assert!(open.execute("SELECT 1").await.is_err());
+    assert_eq!(postgres.url().expose_secret(), url);
+    assert!(has_the_row(&url).await);
+    postgres.stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -69,6 +69,7 @@ pub struct PrivatePostgres {
     server: Server,
     port: u16,
     cluster: Cluster,
+    options: PostgresOptions,
 }
 
 impl PrivatePostgres {
@@ -86,14 +87,16 @@ impl PrivatePostgres {
         let mut starts_left = STARTS;
         loop {
             starts_left -= 1;
-            match launch(&cluster, &options).await {
+            let port = server::free_port()?;
+            match launch(&cluster, &options, port).await {
                 Err(PostgresError::Ended { .. }) if starts_left > 0 => {}
                 Err(error) => return Err(error),
-                Ok((server, port)) => {
+                Ok(server) => {
                     return Ok(Self {
                         server,
                         port,
                         cluster,
+                        options,
                     });
                 }
             }
@@ -103,6 +106,15 @@ impl PrivatePostgres {
     /// The address of the database, with the password in it.
     pub fn url(&self) -> SecretString {
         url(self.port, &self.cluster)
+    }
+
+    /// Ends the server as a crash would, cutting its connections in the middle of what they do, and
+    /// starts it again on the same data and port; [`url`](Self::url) stays true. What was committed
+    /// is there again if the server is `durable`. For drills and tests.
+    pub async fn restart(&mut self) -> Result<(), PostgresError> {
+        self.server.crash().await?;
+        self.server = launch(&self.cluster, &self.options, self.port).await?;
+        Ok(())
     }
 
     /// Ends the server, waits until it has ended, and removes throw-away data. Open connections
@@ -116,15 +128,15 @@ impl PrivatePostgres {
 async fn launch(
     cluster: &Cluster,
     options: &PostgresOptions,
-) -> Result<(Server, u16), PostgresError> {
-    let port = server::free_port()?;
+    port: u16,
+) -> Result<Server, PostgresError> {
     let server = Server::spawn(cluster.server_command(options, port)?).await?;
     let ready = server::wait_until_ready(&server, &url(port, cluster), cluster.log()).await;
     if let Err(error) = ready {
         server.stop().await?;
         return Err(error);
     }
-    Ok((server, port))
+    Ok(server)
 }
 
 fn url(port: u16, cluster: &Cluster) -> SecretString {

@@ -86,9 +86,20 @@ impl Server {
 
     /// Ends the server and returns when it has ended.
     pub(super) async fn stop(self) -> Result<(), PostgresError> {
-        for (signal, patience) in WAYS_TO_END {
-            self.signal(signal);
-            if timeout(patience, self.ended()).await.is_ok() {
+        self.end(&WAYS_TO_END).await
+    }
+
+    /// Ends the server in the middle of what it does, so that its next start has to recover, and
+    /// returns when it has ended.
+    pub(super) async fn crash(&self) -> Result<(), PostgresError> {
+        let [_kind, rude @ ..] = &WAYS_TO_END;
+        self.end(rude).await
+    }
+
+    async fn end(&self, ways: &[(Signal, Duration)]) -> Result<(), PostgresError> {
+        for (signal, patience) in ways {
+            self.signal(*signal);
+            if timeout(*patience, self.ended()).await.is_ok() {
                 return Ok(());
             }
         }
