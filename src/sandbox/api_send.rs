@@ -25,7 +25,7 @@ pub(super) async fn handle(
     payload: Payload,
     state: Data<State>,
 ) -> HttpResponse {
-    let work = match state.mode {
+    let work = match state.mode() {
         Mode::Service => service_send,
         Mode::Vendor => vendor_send,
     };
@@ -111,18 +111,21 @@ fn vendor_send(
         key.clone(),
         now,
     );
-    hand_to_carrier(state, inner, message.ok_or(Refusal::NoCodeInText)?, fault)?;
-    inner.verifications.push(Verification {
-        id: data.request_id,
-        phone_number,
-        code,
-        idempotency_key: key,
-        created_at: now,
-        attempts_left: ATTEMPTS,
-        verified: false,
-        answer: answer.clone(),
-    });
-    Ok(answer)
+    let handed_over = hand_to_carrier(state, inner, message.ok_or(Refusal::NoCodeInText)?, fault);
+    // What is on a phone can be verified, and its key is spent, whatever the caller is told.
+    if handed_over.is_ok() || fault == Some(FaultKind::SendFailedAfterSend) {
+        inner.verifications.push(Verification {
+            id: data.request_id,
+            phone_number,
+            code,
+            idempotency_key: key,
+            created_at: now,
+            attempts_left: ATTEMPTS,
+            verified: false,
+            answer: answer.clone(),
+        });
+    }
+    handed_over.map(|()| answer)
 }
 
 /// Sends the SMS unless a fault says that it fails; a failed send does not count for its number.
