@@ -14,6 +14,7 @@ use futures_util::future;
 use super::postgres::{DataDir, PostgresError, PostgresOptions, PrivatePostgres};
 use crate::app::{App, Deps, StartError};
 use crate::config::{ConfigError, Settings};
+use crate::provider::CodeOwner;
 use crate::random::{self, RandomUnavailable};
 use crate::sandbox::{Mode, Sandbox, SandboxError, SandboxOptions};
 use crate::telemetry::{self, TelemetryError};
@@ -109,6 +110,12 @@ pub async fn run(
     }
     // All that can be wrong with the settings is told before anything is started.
     let mut settings = Settings::load(environment.into_iter(), config)?;
+    sandbox
+        .handle()
+        .speak(match settings.startmessaging.code_owner {
+            CodeOwner::Service => Mode::Service,
+            CodeOwner::Vendor => Mode::Vendor,
+        });
     telemetry::start(settings.telemetry.log_format, &settings.telemetry.log_level)?;
     if brings_database {
         return serve(&settings, sandbox, deps, stop).await;

@@ -21,7 +21,7 @@ pub(super) async fn handle(
     payload: Payload,
     state: Data<State>,
 ) -> HttpResponse {
-    match state.mode {
+    match state.mode() {
         Mode::Vendor => {
             exchange::serve(Route::Verify, &request, payload, &state, vendor_verify).await
         }

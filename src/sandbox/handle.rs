@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::Mode;
 use super::faults::{ArmedFault, Fault, FaultKind};
 use super::messages::Message;
 use super::state::{Requests, State};
@@ -18,6 +19,11 @@ impl SandboxHandle {
     /// Where the sandbox listens, as `startmessaging.base_url` wants it: no slash at the end.
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
+    }
+
+    /// Speaks another dialect from now on.
+    pub fn speak(&self, mode: Mode) {
+        self.state.lock().mode = mode;
     }
 
     /// All SMS, newest first.

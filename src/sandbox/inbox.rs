@@ -141,7 +141,7 @@ pub(super) async fn info(state: Data<State>) -> HttpResponse {
     let paise = balance.unsigned_abs();
     let balance_inr = format!("{sign}{}.{:02}", paise / 100, paise % 100);
     fresh(&Info {
-        mode: state.mode,
+        mode: state.mode(),
         balance_inr,
         messages,
         requests: state.requests(),

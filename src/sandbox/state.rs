@@ -43,7 +43,6 @@ pub struct Requests {
 
 /// The sandbox's memory and its sources of time, randomness and stop signals.
 pub(super) struct State {
-    pub(super) mode: Mode,
     pub(super) random: Arc<dyn Random>,
     pub(super) events: Events,
     clock: Arc<dyn Clock>,
@@ -58,6 +57,7 @@ pub(super) struct State {
 
 /// What changes, under one lock; nobody waits for anything while holding it.
 pub(super) struct Inner {
+    pub(super) mode: Mode,
     pub(super) messages: Messages,
     pub(super) verifications: Verifications,
     pub(super) faults: Faults,
@@ -77,6 +77,7 @@ impl State {
             ..
         } = options;
         let inner = Inner {
+            mode,
             messages: Messages::new(options.delivery_delay),
             verifications: Verifications::default(),
             faults: Faults::default(),
@@ -85,7 +86,6 @@ impl State {
             numbers: options.number_limit.then(NumberCounter::default),
         };
         Self {
-            mode,
             random,
             events: Events::new(),
             clock,
@@ -112,6 +112,11 @@ impl State {
             self.events.tell(&Event::Delivered(id));
         }
         inner
+    }
+
+    /// Which dialect is spoken.
+    pub(super) fn mode(&self) -> Mode {
+        self.lock().mode
     }
 
     /// Counts a request.
