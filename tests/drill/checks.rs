@@ -92,12 +92,22 @@ pub(crate) fn of_logins(records: &[Record], sms: &HashMap<String, Vec<Message>>)
     ]
 }
 
+/// Here the service checks the codes, and nobody types as many wrong ones as it allows.
+pub(crate) fn of_spent(records: &[Record]) -> Zero {
+    let each = |record: &Record| (u64::from(record.spent), record.phone.clone());
+    Zero::of(
+        "right codes refused for spent tries",
+        records.iter().map(each),
+    )
+}
+
 /// What the database knows.
 pub(crate) async fn of_database(
     questions: &mut Questions,
     master_key: [u8; 32],
     records: &[Record],
     sms: &HashMap<String, Vec<Message>>,
+    spent: u64,
 ) -> Result<Vec<Zero>, Failure> {
     let keyring = Keyring::derive(&SecretBox::new(Box::new(master_key)))?;
     let (counted, sessions) = (
@@ -122,7 +132,7 @@ pub(crate) async fn of_database(
         ),
         Zero::of(
             "keys stuck: no answer, and their lease is over",
-            stuck(questions.stuck_keys().await?),
+            stuck(questions.stuck_keys().await?.saturating_sub(spent)),
         ),
         Zero::of("phones whose counter lost an SMS", lost),
     ])

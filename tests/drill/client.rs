@@ -55,9 +55,16 @@ impl Answer {
         }
     }
 
-    /// Whether making the same call again could bring nothing else.
+    /// Whether it says that a code may not be tried any more.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.text("code").as_deref() == Some("too_many_attempts")
+    }
+
+    /// Whether making the same call again could bring nothing else. Waiting helps a spent request
+    /// least of all: it is there for no other code.
     fn is_final(&self) -> bool {
         match self.status {
+            429 if self.is_spent() => true,
             429 | 500 | 503 => false,
             409 => self.text("code").as_deref() != Some("idempotency_in_progress"),
             _ => true,

@@ -80,12 +80,20 @@ async fn drill(world: &mut World, size: Size, started: Instant) -> Result<bool, 
 
     let mut questions = Questions::connect(world.postgres.url().expose_secret()).await?;
     wait_for_leases(&mut questions).await?;
-    let (changed, unfinished) = repeat_all(&world.api, &mut records).await?;
+    let Repeated {
+        changed,
+        spent,
+        unfinished,
+    } = repeat_all(&world.api, &mut records).await?;
     wait_for_leases(&mut questions).await?;
 
     let sms = by_phone(&world.sandbox)?;
     let mut zeros = checks::of_logins(&records, &sms);
-    zeros.extend(checks::of_database(&mut questions, world.master_key, &records, &sms).await?);
+    if size.mode == Mode::Service {
+        zeros.push(checks::of_spent(&records));
+    }
+    let master_key = world.master_key;
+    zeros.extend(checks::of_database(&mut questions, master_key, &records, &sms, spent).await?);
     zeros.push(unfinished);
     report::figures(world, &records, &done, &sms);
     report::line("answers a last repeat changed", changed);
@@ -145,7 +153,7 @@ async fn wait_for_leases(questions: &mut Questions) -> Result<(), Failure> {
 /// Uses every key once more, now that nothing is broken. This must send nothing and end every call;
 /// how many answers are not what they were is told, since an answer that could not be kept is made
 /// again.
-async fn repeat_all(api: &Arc<Api>, records: &mut [Record]) -> Result<(usize, Zero), Failure> {
+async fn repeat_all(api: &Arc<Api>, records: &mut [Record]) -> Result<Repeated, Failure> {
     let places = Arc::new(Semaphore::new(CONCURRENCY));
     let mut running = JoinSet::new();
     for (index, record) in records.iter().enumerate() {
@@ -159,11 +167,12 @@ async fn repeat_all(api: &Arc<Api>, records: &mut [Record]) -> Result<(usize, Ze
             });
         }
     }
-    let (mut changed, mut unfinished) = (0, Vec::new());
+    let (mut changed, mut spent, mut unfinished) = (0, 0, Vec::new());
     while let Some(repeated) = running.join_next().await {
         let (index, first, again) = repeated?;
         match again {
             Ok(again) => {
+                spent += u64::from(again.is_spent());
                 changed += usize::from(first.is_some_and(|first| first.body != again.body));
                 if let Some(record) = records.get_mut(index) {
                     record.sessions.extend(again.text("session_id"));
@@ -172,10 +181,20 @@ async fn repeat_all(api: &Arc<Api>, records: &mut [Record]) -> Result<(usize, Ze
             Err(last) => unfinished.push((1, last)),
         }
     }
-    Ok((
+    Ok(Repeated {
         changed,
-        Zero::of("calls that no repeat can finish", unfinished),
-    ))
+        spent,
+        unfinished: Zero::of("calls that no repeat can finish", unfinished),
+    })
+}
+
+/// What came of repeating every call.
+struct Repeated {
+    /// Answers that are not what they were.
+    changed: usize,
+    /// Codes that may not be tried any more. This answer is not kept, so its key stays open.
+    spent: u64,
+    unfinished: Zero,
 }
 
 fn by_phone(sandbox: &SandboxHandle) -> Result<HashMap<String, Vec<Message>>, Failure> {

@@ -57,6 +57,8 @@ pub(crate) struct Record {
     pub(crate) sessions: BTreeSet<String>,
     /// What the service said to right codes that it had to take.
     pub(crate) right_refused: Vec<String>,
+    /// Right codes that came after the provider's tries were spent.
+    pub(crate) spent: u32,
     /// Wrong codes that were taken.
     pub(crate) wrong_taken: u32,
     /// Repeats of a verify that brought another body than the first.
@@ -166,6 +168,11 @@ impl<'a> Login<'a> {
                 }
                 // Where the provider checks codes, it could not be asked. The user tries again.
                 502 | 504 => {}
+                // The provider checks only three codes, and counts each time it is asked.
+                429 if answer.is_spent() => {
+                    record.spent += 1;
+                    return Ok(false);
+                }
                 _ => {
                     record.right_refused.push(answer.name());
                     return Ok(false);

@@ -58,6 +58,8 @@ pub(crate) fn figures(
     line("explicit sends", new_codes);
     line("explicit resends", actions(Action::sends) - new_codes);
     line("confirmed, but no SMS came", for_nothing.sum::<u32>());
+    let spent = records.iter().map(|record| record.spent).sum::<u32>();
+    line("provider's tries spent", spent);
     line("replicas killed", done.kills);
     line("PostgreSQL restarts", done.restarts);
     line(
