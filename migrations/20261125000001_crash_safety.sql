@@ -28,9 +28,10 @@ ALTER TABLE phone_throttles
     -- until when nobody else may.
     ADD COLUMN check_id uuid,
     ADD COLUMN check_until timestamptz,
-    -- Keyed hash of the only code whose answer is not known; empty once there are several. If the
-    -- provider says "used before", that code used it.
+    -- The one code whose answer is not known: its keyed hash, and the code as it was typed, sealed.
+    -- If the provider says "used before", that code used it.
     ADD COLUMN check_tag bytea,
+    ADD COLUMN check_sealed bytea,
     -- Whether the code being asked about is that one again: it is not counted twice.
     ADD COLUMN check_repeats boolean NOT NULL DEFAULT false;
 

@@ -32,6 +32,8 @@ pub enum Purpose {
     SigningKey,
     /// The cookie of the tutorial's calls.
     Cookie,
+    /// A code that was typed and whose answer from the provider is missing; bound to its hash.
+    Guess,
     /// A reply kept for a repeated `Idempotency-Key`; bound to that key's fingerprint.
     Reply,
 }
@@ -92,6 +94,7 @@ pub struct Keyring {
     seal_phone: LessSafeKey,
     seal_signing_key: LessSafeKey,
     seal_cookie: LessSafeKey,
+    seal_guess: LessSafeKey,
     seal_reply: LessSafeKey,
 }
 
@@ -114,6 +117,7 @@ impl Keyring {
             seal_phone: aead_key(&prk, "seal phone v1")?,
             seal_signing_key: aead_key(&prk, "seal signing key v1")?,
             seal_cookie: aead_key(&prk, "seal cookie v1")?,
+            seal_guess: aead_key(&prk, "seal guess v1")?,
             seal_reply: aead_key(&prk, "seal reply v1")?,
         })
     }
@@ -191,6 +195,7 @@ impl Keyring {
             Purpose::Phone => &self.seal_phone,
             Purpose::SigningKey => &self.seal_signing_key,
             Purpose::Cookie => &self.seal_cookie,
+            Purpose::Guess => &self.seal_guess,
             Purpose::Reply => &self.seal_reply,
         }
     }

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! count the try and take the lease -> learn the code's reference, if it was lost
-//!   -> ask, newest code first -> right: `sign_in` uses it up
-//!                             -> wrong, or no answer: let go of the lease
+//!   -> ask about an earlier code whose answer is missing -> ask about this one
+//!        -> right: `sign_in` uses it up
+//!        -> wrong, or no answer: let go of the lease
 //! ```
 //!
 //! A crash at any arrow leaves a counted try and a lease that ends by itself. The same code asked
@@ -18,7 +19,7 @@ use tokio::time::sleep;
 use super::Otp;
 use super::code::Guess;
 use super::request::Status;
-use super::send::wait_until;
+use super::send::{SendError, wait_until};
 use super::store::{Check, Reserved, Sent, StoredRequest};
 use super::verify::{Attempt, VerifyError};
 use crate::client::Caller;
@@ -26,12 +27,14 @@ use crate::database::StoreError;
 use crate::operation::Operation;
 use crate::provider::guard::Deadline;
 use crate::provider::{Message, ProviderError, Verdict};
+use crate::secrets::Purpose as Seal;
 use crate::telemetry::Chain;
 
 /// How often a lease that somebody else has is looked at; most calls to a provider take longer.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What all of the provider's answers about one code come to.
+#[derive(Clone, Copy)]
 enum Finding {
     Right,
     Wrong,
@@ -41,31 +44,42 @@ enum Finding {
     Gone,
 }
 
+/// Why there is no finding.
+enum NoWord {
+    /// The provider did not say; whether it looked at the code at all.
+    Provider { error: ProviderError, looked: bool },
+    /// The database failed.
+    Store(StoreError),
+}
+
 impl Otp {
     /// Counts the try and asks.
     pub(super) async fn ask(
         &self,
-        request: StoredRequest,
+        mut request: StoredRequest,
         guess: &Guess,
         caller: &Caller,
         operation: Operation,
     ) -> Result<Attempt, VerifyError> {
         let deadline = self.provider.deadline();
-        let tag = self.keyring.fingerprint(&[
-            b"code check",
-            request.id.0.as_bytes(),
-            guess.digits().as_bytes(),
-        ]);
-        let mut request = request;
+        let (id, digits) = (request.id.0, guess.digits().as_bytes());
+        let tag = self
+            .keyring
+            .fingerprint(&[b"code check", id.as_bytes(), digits]);
+        let sealed = self
+            .keyring
+            .seal(Seal::Guess, &tag, digits, self.random.as_ref())
+            .map_err(SendError::from)?;
         let (reserved, now) = loop {
             let now = self.clock.now();
             match request.standing.status(&self.policy, now) {
+                // A locked one may have been locked by this very code, whose answer is missing.
                 Status::Pending | Status::Locked => {}
                 Status::Verified | Status::Expired | Status::Failed => {
                     return Err(VerifyError::NotLive);
                 }
             }
-            let check = check(&request, operation, &tag, now);
+            let check = check(&request, operation, &tag, &sealed, now);
             let lease = self.policy.lease;
             if let Some(reserved) = self.store.reserve(check, lease, &self.policy).await? {
                 break (reserved, now);
@@ -75,25 +89,16 @@ impl Otp {
             match leased {
                 None => self.pending(&request, now)?,
                 Some(until) if deadline.has_passed() => {
-                    return Err(VerifyError::Busy {
-                        wait: wait_until(until, now),
-                    });
+                    let wait = wait_until(until, now);
+                    return Err(VerifyError::Busy { wait });
                 }
                 Some(_) => {}
             }
             sleep(LOOK_AGAIN).await;
         };
 
-        let check = check(&request, operation, &tag, now);
-        let references = match self.references(&request, deadline, now).await {
-            Ok(references) => references,
-            Err(error) => {
-                let_go(self.store.give_back(check, reserved).await);
-                return Err(no_word(&request, error));
-            }
-        };
-        let finding = self.look_into(check, reserved, guess, &references, deadline);
-        match finding.await.map_err(|error| no_word(&request, error))? {
+        let check = check(&request, operation, &tag, &sealed, now);
+        match self.find_out(check, &reserved, guess, deadline).await? {
             Finding::Right => Ok(Attempt::Proven { request }),
             Finding::Wrong => Ok(Attempt::Wrong {
                 attempts: reserved.attempts,
@@ -104,44 +109,96 @@ impl Otp {
         }
     }
 
-    /// Asks about every code that was sent for the request, the newest first: a late SMS may bring
-    /// an older one. The lease is kept for a right code until it is used up.
-    async fn look_into(
+    /// Asks, and lets go of the lease unless the code is right: then it is kept until the code is used
+    /// up.
+    async fn find_out(
         &self,
         check: Check<'_>,
-        reserved: Reserved,
+        reserved: &Reserved,
         guess: &Guess,
+        deadline: Deadline,
+    ) -> Result<Finding, VerifyError> {
+        match self.find(check, reserved, guess, deadline).await {
+            Ok(Finding::Right) => Ok(Finding::Right),
+            Ok(finding) => {
+                let answered = matches!(finding, Finding::Wrong);
+                let_go(self.store.release(check, answered).await);
+                Ok(finding)
+            }
+            Err(NoWord::Provider { error, looked }) => {
+                let_go(if looked {
+                    self.store.release(check, false).await
+                } else {
+                    self.store.give_back(check, reserved).await
+                });
+                Err(no_word(check.request, error))
+            }
+            Err(NoWord::Store(error)) => Err(error.into()),
+        }
+    }
+
+    async fn find(
+        &self,
+        check: Check<'_>,
+        reserved: &Reserved,
+        guess: &Guess,
+        deadline: Deadline,
+    ) -> Result<Finding, NoWord> {
+        let references = self.references(check.request, deadline, check.now);
+        let references = references.await.map_err(not_looked)?;
+        if let Some(earlier) = self.earlier(reserved) {
+            match self.look_into(&earlier, true, &references, deadline).await {
+                // Then this one, which is another, is not. The earlier one stays remembered.
+                Ok(Finding::Right) => return Ok(Finding::Wrong),
+                Ok(_) => {}
+                Err((error, _)) => return Err(not_looked(error)),
+            }
+            self.store.remember(check).await.map_err(NoWord::Store)?;
+        }
+        let found = self.look_into(guess, reserved.repeats, &references, deadline);
+        found
+            .await
+            .map_err(|(error, looked)| NoWord::Provider { error, looked })
+    }
+
+    /// Asks about a code for every SMS of the request, the newest first: a late one may bring an
+    /// older code. `own` says that a code that was used before must have been this one. An error
+    /// comes with whether the code was, or may have been, looked at.
+    async fn look_into(
+        &self,
+        guess: &Guess,
+        own: bool,
         references: &[String],
         deadline: Deadline,
-    ) -> Result<Finding, ProviderError> {
+    ) -> Result<Finding, (ProviderError, bool)> {
         let mut finding = Finding::Gone;
-        let mut asked = false;
+        let mut looked = false;
         for reference in references.iter().rev() {
             let verdict = match self.provider.check(reference, guess, deadline).await {
                 Ok(verdict) => verdict,
                 Err(error) => {
-                    let undone = !asked && error.surely_not_done();
-                    let_go(if undone {
-                        self.store.give_back(check, reserved).await
-                    } else {
-                        self.store.release(check, false).await
-                    });
-                    return Err(error);
+                    looked |= !error.surely_not_done();
+                    return Err((error, looked));
                 }
             };
-            asked = true;
+            looked = true;
             finding = match (verdict, finding) {
                 (Verdict::Right, _) => return Ok(Finding::Right),
-                (Verdict::AlreadyUsed, _) if reserved.repeats => return Ok(Finding::Right),
+                (Verdict::AlreadyUsed, _) if own => return Ok(Finding::Right),
                 (Verdict::Wrong, _) | (_, Finding::Wrong) => Finding::Wrong,
                 (Verdict::AlreadyUsed, _) | (_, Finding::Used) => Finding::Used,
                 (Verdict::Spent, _) | (_, Finding::Spent) => Finding::Spent,
                 (Verdict::Gone, finding) => finding,
             };
         }
-        let answered = matches!(finding, Finding::Wrong);
-        let_go(self.store.release(check, answered).await);
         Ok(finding)
+    }
+
+    /// The other code whose answer is missing.
+    fn earlier(&self, reserved: &Reserved) -> Option<Guess> {
+        let (tag, sealed) = reserved.earlier.as_ref()?;
+        let opened = self.keyring.open(Seal::Guess, tag, sealed).ok()?;
+        Guess::parse_tutorial(std::str::from_utf8(&opened).ok()?).ok()
     }
 
     /// The provider's handles of the codes sent for a request. If its word on the latest SMS was
@@ -202,13 +259,22 @@ fn check<'a>(
     request: &'a StoredRequest,
     operation: Operation,
     tag: &'a [u8],
+    sealed: &'a [u8],
     now: DateTime<Utc>,
 ) -> Check<'a> {
     Check {
         request,
         id: operation.id,
         tag,
+        sealed,
         now,
+    }
+}
+
+fn not_looked(error: ProviderError) -> NoWord {
+    NoWord::Provider {
+        error,
+        looked: false,
     }
 }
 

@@ -66,7 +66,7 @@ impl Store {
                 ON CONFLICT (phone_index) DO UPDATE SET
                     (send_log, cooldown_until, last_send_id, live_request_id, live_sends,
                      live_attempts, superseded_request_id, superseded_sends, superseded_attempts,
-                     check_id, check_until, check_tag) = (
+                     check_id, check_until, check_tag, check_sealed) = (
                         SELECT
                             CASE WHEN ok THEN recent || $2 ELSE p.send_log END,
                             CASE WHEN ok THEN $2 + pause * interval '1 second'
@@ -80,7 +80,8 @@ impl Store {
                             CASE WHEN ok THEN p.live_attempts ELSE p.superseded_attempts END,
                             CASE WHEN ok THEN NULL ELSE p.check_id END,
                             CASE WHEN ok THEN NULL ELSE p.check_until END,
-                            CASE WHEN ok THEN NULL ELSE p.check_tag END
+                            CASE WHEN ok THEN NULL ELSE p.check_tag END,
+                            CASE WHEN ok THEN NULL ELSE p.check_sealed END
                         FROM (SELECT
                             p.cooldown_until <= $2
                                 AND (p.locked_until IS NULL OR p.locked_until <= $2)

@@ -1,11 +1,11 @@
 //! Trying a code that only the provider can check: the try is counted before it is asked, so that
 //! neither a crash nor parallel calls get one for free.
 //!
-//! The provider checks a code once: it answers the right one with yes, and then with "used before".
-//! If its yes is lost, only we can know whose it was. So the one code whose answer is missing is
-//! remembered by a keyed hash ([`Reserved::repeats`]): asked about again it costs no further try, and
-//! "used before" means that it was right. As soon as a second code is without an answer, neither is
-//! trusted any more (an empty hash, which no code has).
+//! The provider takes a right code once: it says yes, and from then on "used before". If its yes is
+//! lost, only we can know whose it was. So there is at most one code whose answer is missing, and it is
+//! remembered: asked about again it costs no further try ([`Reserved::repeats`]), and "used before"
+//! means that it was right. Before another code is asked about, that one is asked about again
+//! ([`Reserved::earlier`]), so that there never are two.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
@@ -22,11 +22,12 @@ pub(in crate::otp) struct Check<'a> {
     pub(in crate::otp) id: Uuid,
     /// Keyed hash of the code, bound to the request.
     pub(in crate::otp) tag: &'a [u8],
+    /// The code, sealed and bound to its hash.
+    pub(in crate::otp) sealed: &'a [u8],
     pub(in crate::otp) now: DateTime<Utc>,
 }
 
 /// A try that was counted.
-#[derive(Clone, Copy)]
 pub(in crate::otp) struct Reserved {
     /// Whether this is the code whose earlier answer is missing; it was not counted again.
     pub(in crate::otp) repeats: bool,
@@ -34,6 +35,8 @@ pub(in crate::otp) struct Reserved {
     pub(in crate::otp) attempts: i32,
     /// Whether the phone is locked unless this code is right.
     pub(in crate::otp) locked: bool,
+    /// Another code whose answer is missing: its hash and the code, sealed.
+    pub(in crate::otp) earlier: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Store {
@@ -51,9 +54,10 @@ impl Store {
             r#"
             UPDATE phone_throttles AS p SET
                 check_id = $3, check_until = $5,
-                (check_repeats, check_tag, live_attempts, failure_log, locks, locked_until) = (
+                (check_repeats, check_tag, check_sealed, live_attempts, failure_log, locks,
+                 locked_until) = (
                     SELECT again,
-                        CASE WHEN p.check_tag IS NULL OR again THEN $4 ELSE ''::bytea END,
+                        coalesce(p.check_tag, $4), coalesce(p.check_sealed, $11),
                         CASE WHEN again THEN p.live_attempts ELSE p.live_attempts + 1 END,
                         CASE WHEN again THEN p.failure_log ELSE recent || $6::timestamptz END,
                         CASE WHEN full_up AND NOT again THEN p.locks + 1 ELSE p.locks END,
@@ -71,7 +75,8 @@ impl Store {
                 AND (p.check_tag = $4 OR (p.live_attempts < $10
                     AND (p.locked_until IS NULL OR p.locked_until <= $6)))
             RETURNING p.check_repeats AS repeats, p.live_attempts AS attempts,
-                coalesce(p.locked_until > $6, false) AS "locked!"
+                coalesce(p.locked_until > $6, false) AS "locked!",
+                p.check_tag AS "tag!", p.check_sealed AS "sealed!"
             "#,
             check.request.phone.as_bytes(),
             check.request.id.0,
@@ -83,6 +88,7 @@ impl Store {
             seconds(policy.failures.lock),
             seconds(policy.failures.lock_max),
             policy.max_attempts,
+            check.sealed,
         )
         .fetch_optional(&self.pool)
         .await?;
@@ -90,7 +96,23 @@ impl Store {
             repeats: row.repeats,
             attempts: row.attempts,
             locked: row.locked,
+            earlier: (row.tag != check.tag).then_some((row.tag, row.sealed)),
         }))
+    }
+
+    /// Remembers this code in place of the earlier one, whose answer has come.
+    pub(in crate::otp) async fn remember(&self, check: Check<'_>) -> Result<(), StoreError> {
+        sqlx::query!(
+            "UPDATE phone_throttles SET check_tag = $3, check_sealed = $4
+             WHERE phone_index = $1 AND check_id = $2",
+            check.request.phone.as_bytes(),
+            check.id,
+            check.tag,
+            check.sealed,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
     }
 
     /// Lets go of the lease. `answered` says that the provider called this code wrong, so that
@@ -102,7 +124,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         sqlx::query!(
             "UPDATE phone_throttles SET check_until = NULL,
-                 check_tag = CASE WHEN $3 AND check_tag = $4 THEN NULL ELSE check_tag END
+                 check_tag = CASE WHEN $3 AND check_tag = $4 THEN NULL ELSE check_tag END,
+                 check_sealed = CASE WHEN $3 AND check_tag = $4 THEN NULL ELSE check_sealed END
              WHERE phone_index = $1 AND check_id = $2",
             check.request.phone.as_bytes(),
             check.id,
@@ -118,7 +141,7 @@ impl Store {
     pub(in crate::otp) async fn give_back(
         &self,
         check: Check<'_>,
-        reserved: Reserved,
+        reserved: &Reserved,
     ) -> Result<(), StoreError> {
         if reserved.repeats {
             return self.release(check, false).await;
@@ -126,6 +149,7 @@ impl Store {
         sqlx::query!(
             "UPDATE phone_throttles SET check_until = NULL,
                  check_tag = CASE WHEN check_tag = $3 THEN NULL ELSE check_tag END,
+                 check_sealed = CASE WHEN check_tag = $3 THEN NULL ELSE check_sealed END,
                  live_attempts = live_attempts - 1,
                  failure_log = array_remove(failure_log, $4),
                  locks = CASE WHEN $5 THEN locks - 1 ELSE locks END,
