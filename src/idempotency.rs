@@ -8,9 +8,11 @@
 //! the same key takes the work over under the same operation id; see [`crate::operation`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
+use tokio::time::sleep;
 
 use crate::database::StoreError;
 use crate::operation::Operation;
@@ -20,6 +22,9 @@ use crate::secrets::{Keyring, OpenError, Purpose, SealError};
 /// How long a reply is kept: long enough for any sane client's retries, and far longer than a
 /// code lives.
 pub const KEPT_FOR: TimeDelta = TimeDelta::minutes(15);
+
+/// Pauses before a reply that could not be kept is kept again.
+const KEEP_AGAIN_AFTER: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
 
 /// A caller's key, bound to who used it for what.
 #[derive(Clone, Copy)]
@@ -138,11 +143,28 @@ impl Idempotency {
     }
 
     /// Keeps the reply of a claimed key, and returns the one that is kept: another's, if the lease
-    /// ended and somebody else was faster.
+    /// ended and somebody else was faster. Tries again for a moment where the database is away; a
+    /// reply that is not kept must not be given, since a repeat would get another one.
     pub async fn keep(&self, key: Fingerprint, reply: &[u8]) -> Result<Vec<u8>, IdempotencyError> {
         let sealed = self
             .keyring
             .seal(Purpose::Reply, &key.0, reply, self.random.as_ref())?;
+        for pause in KEEP_AGAIN_AFTER {
+            match self.keep_once(key, &sealed).await {
+                Err(IdempotencyError::Store(StoreError::Unavailable(_))) => sleep(pause).await,
+                kept => return Ok(kept?.unwrap_or_else(|| reply.to_vec())),
+            }
+        }
+        let kept = self.keep_once(key, &sealed).await?;
+        Ok(kept.unwrap_or_else(|| reply.to_vec()))
+    }
+
+    /// `None` if the key is not there any more.
+    async fn keep_once(
+        &self,
+        key: Fingerprint,
+        sealed: &[u8],
+    ) -> Result<Option<Vec<u8>>, IdempotencyError> {
         let kept = sqlx::query_scalar!(
             "UPDATE idempotency_keys SET reply = coalesce(reply, $2) WHERE fingerprint = $1
              RETURNING reply",
@@ -151,10 +173,7 @@ impl Idempotency {
         )
         .fetch_optional(&self.pool)
         .await?;
-        match kept.flatten() {
-            Some(kept) => self.open(key, &kept),
-            None => Ok(reply.to_vec()),
-        }
+        kept.flatten().map(|kept| self.open(key, &kept)).transpose()
     }
 
     /// Ends the lease of a claimed key without a reply: the same call may be made again at once.

@@ -152,21 +152,19 @@ impl Call {
         let reply = work(operation)
             .await
             .unwrap_or_else(|problem| self.render(problem));
-        let recorded = if reply.is_final() {
+        if reply.is_final() {
             let kept = serde_json::to_vec(&reply).map_err(|error| Problem::internal(&error))?;
-            match store.keep(key, &kept).await {
-                // Our lease ended meanwhile, and another's reply is the one that is repeated.
-                Ok(first) if first != kept => return kept_reply(&first),
-                Ok(_) => Ok(()),
-                Err(error) => Err(error),
-            }
-        } else {
-            store.give_up(key, operation, self.now()).await
-        };
-        if let Err(error) = recorded {
-            // The work is done and its answer true; a repeat has to wait for the lease to end, and
-            // then finds what was done.
-            tracing::error!(error = %Chain(&error), "reply for an Idempotency-Key not kept");
+            let first = store.keep(key, &kept).await?;
+            // Where our lease ended meanwhile, another's reply is the one that is repeated.
+            return if first == kept {
+                Ok(reply)
+            } else {
+                kept_reply(&first)
+            };
+        }
+        if let Err(error) = store.give_up(key, operation, self.now()).await {
+            // A repeat has to wait until the lease ends by itself.
+            tracing::error!(error = %Chain(&error), "Idempotency-Key not given up");
         }
         Ok(reply)
     }
