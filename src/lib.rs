@@ -6,39 +6,59 @@
 //! callers see is [`http`], whose route table is in its `mod.rs`. Everything else serves these.
 //!
 //! ```text
-//! cli ── app ──┬── http ───── sign_in ──┬── otp ── provider (trait)
-//!              │     │                  └── token
-//!              │     └── idempotency, limit::per_ip
-//!              ├── provider::startmessaging
+//! cli ── app ──┬── http ──┬── sign_in ──┬── otp ── provider::guard ── Vendor (trait)
+//!              │          │             └── token
+//!              │          └── idempotency, limit::per_ip
+//!              ├── provider::startmessaging, provider::webhook
 //!              └── config, database, telemetry
-//! below all of them: client, phone, secrets, limit, metrics, clock, random
+//! below all of them: client, phone, secrets, operation, limit, metrics, clock, random
 //! beside the service, for development: dev, sandbox
 //! ```
 //!
 //! An arrow's tail calls its head, never the other way round; the head knows of the tail at most the
 //! value it is handed ([`provider`] an [`otp::code::OtpCode`], [`token`] a [`sign_in::Login`]).
-//! `tests/architecture.rs` holds that. [`app`] is the one file that knows every concrete type.
+//! `tests/architecture.rs` holds that. [`app`] is the one module that knows every concrete type.
 //!
 //! # A send, step by step
 //!
 //! 1. [`http::otp::send`] reads the body, finds out who calls, takes the address's limit
 //!    ([`limit::per_ip`], in memory) and parses the phone ([`phone`]), or refuses.
-//! 2. [`otp::send`] draws an id and a nonce, seals the number, and asks [`otp::store`] to begin.
-//! 3. One SQL statement locks the phone's row, checks its cooldown, windows and lock, supersedes its
-//!    older request and stores the new one. It is committed before anything leaves.
+//! 2. [`idempotency`] claims the caller's key, if there is one, and gives the [`operation`] its id:
+//!    the id of the request that is about to be.
+//! 3. [`otp::send`] draws a nonce, seals the number, and asks [`otp::store`] to begin. One SQL
+//!    statement locks the phone's row, checks its cooldown, windows and lock, supersedes its older
+//!    request and stores the new one. It is committed before anything leaves.
 //! 4. The code is derived from the nonce ([`otp::code`]) and handed to the [`provider`]. No
 //!    connection to the database is held meanwhile.
 //! 5. A second statement records what the provider said. If the SMS surely never left, it gives the
 //!    limits back; if that is not sure, the request stays verifiable.
+//! 6. The reply is kept under the caller's key, and then given.
 //!
 //! # A verify, step by step
 //!
-//! 1. [`http::otp::verify`] reads the body; [`sign_in`] takes over.
+//! 1. [`http::otp::verify`] reads the body and claims the key; [`sign_in`] takes over. The operation's
+//!    id is that of the session that may be.
 //! 2. [`otp::verify`] reads the request's row: nonce, client, expiry, none of which can change. The
 //!    code is compared in constant time, but nobody is told yet.
 //! 3. One SQL statement (`sign_in/store.rs`) locks the phone's row and counts a wrong code, or uses
 //!    up a right one and makes the user and the session. Of any number of parallel calls one wins.
 //! 4. [`token::issuer`] signs the JWT of a [`sign_in::Login`], which only a right code can make.
+//!
+//! Where the provider makes the codes, step 2 is `otp/ask.rs` instead: the try is counted, under a
+//! lease, before the provider is asked.
+//!
+//! # If the process dies
+//!
+//! | between | then |
+//! |---|---|
+//! | key claimed, request stored | the lease of the key ends, and a repeat does all of it |
+//! | request stored, outcome recorded | the code may have arrived, and verifies; a repeat sends nothing and says `provider_timeout`; the background closes the SMS when its lease ends ([`otp::deliveries`]) |
+//! | outcome recorded, reply kept | a repeat finds the request by its id, and answers from it |
+//! | try counted, provider asked | the same code costs no further try |
+//! | provider said yes, session made | "used before" is known to be that code's own yes (`otp/store/check.rs`) |
+//! | session made, reply kept | a repeat finds the session by its id, and signs its token |
+//!
+//! `tests/crash/` kills the program at each of these, `tests/drill/` at random.
 //!
 //! # What is where at rest
 //!

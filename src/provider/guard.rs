@@ -56,7 +56,11 @@ pub struct Deadline(Instant);
 impl Deadline {
     /// Whether nothing may be waited for any more.
     pub fn has_passed(self) -> bool {
-        Instant::now() >= self.0
+        self.left().is_zero()
+    }
+
+    fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
     }
 }
 
@@ -196,7 +200,7 @@ impl Provider {
             } else {
                 PAUSE * calls
             };
-            let in_time = Instant::now() + pause < deadline.0;
+            let in_time = pause < deadline.left();
             if !error.nature().retryable || calls == MOST_CALLS || !in_time {
                 return Err(error);
             }
@@ -214,9 +218,15 @@ impl Provider {
     ) -> Result<T, ProviderError> {
         let permit = self.breaker.admit();
         let permit = permit.map_err(|retry_after| ProviderError::BreakerOpen { retry_after })?;
-        let (_place, waited) = self.place().await?;
-        self.keep_to_rate(call, self.options.max_wait.saturating_sub(waited))
+        let patience = self.options.max_wait.min(deadline.left());
+        let (_place, waited) = self.place(patience).await?;
+        self.keep_to_rate(call, patience.saturating_sub(waited))
             .await?;
+        if deadline.has_passed() {
+            return Err(ProviderError::Busy {
+                retry_after: SHORTLY,
+            });
+        }
         let outcome = self.one_call(call, deadline, work()).await;
         permit.record(verdict(&outcome));
         outcome
@@ -239,9 +249,12 @@ impl Provider {
     }
 
     /// A free place, and how long it was waited for.
-    async fn place(&self) -> Result<(SemaphorePermit<'_>, Duration), ProviderError> {
+    async fn place(
+        &self,
+        patience: Duration,
+    ) -> Result<(SemaphorePermit<'_>, Duration), ProviderError> {
         let started = Instant::now();
-        match timeout(self.options.max_wait, self.places.acquire()).await {
+        match timeout(patience, self.places.acquire()).await {
             Ok(Ok(place)) => Ok((place, started.elapsed())),
             // The semaphore is never closed.
             Ok(Err(_)) | Err(_) => Err(ProviderError::Busy {
