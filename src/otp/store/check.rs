@@ -115,8 +115,9 @@ impl Store {
         Ok(())
     }
 
-    /// Lets go of the lease. `answered` says that the provider called this code wrong, so that
-    /// nothing about it is missing any more.
+    /// Lets go of the lease. `answered` says that the provider had its say on this code, so that
+    /// nothing about it is missing any more: a "used before" that is not its own never becomes so by
+    /// trying again.
     pub(in crate::otp) async fn release(
         &self,
         check: Check<'_>,

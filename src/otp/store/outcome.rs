@@ -96,6 +96,11 @@ impl Store {
                      send_log = array_remove(p.send_log, $4),
                      cooldown_until = CASE WHEN p.last_send_id = $8 THEN $4
                                            ELSE p.cooldown_until END,
+                     -- What is remembered of a code belongs to the request that ends.
+                     (check_tag, check_sealed) = (
+                         SELECT CASE WHEN NOT ends THEN p.check_tag END,
+                             CASE WHEN NOT ends THEN p.check_sealed END
+                         FROM (SELECT $5 AND coalesce(p.live_request_id = $1, false)) AS state (ends)),
                      (live_request_id, live_sends, live_attempts, superseded_request_id) = (
                          SELECT
                              CASE WHEN $5 AND ours THEN p.superseded_request_id
