@@ -1,0 +1,229 @@
+//! The exact points at which a program is ended or stood still.
+
+use otp_auth::sandbox::{Fault, FaultKind, Mode};
+use sqlx::{Postgres, Transaction};
+use tokio::task::JoinHandle;
+
+use super::program::{Answer, Post, Program};
+use super::{PATIENCE, World};
+
+/// A statement of the program that can be made to wait, by a row that it changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Statement {
+    /// Takes the limits and stores a request.
+    Begin,
+    /// The same for one more SMS.
+    BeginResend,
+    /// Records that the provider took an SMS.
+    Accept,
+    /// Gives back what an SMS took that never left.
+    Refund,
+    /// Counts a try that the provider will be asked about.
+    Reserve,
+    /// Ends such a try whose code was wrong.
+    Release,
+    /// Counts a try, and makes the session of a right code.
+    Settle,
+    /// Keeps the reply for the `Idempotency-Key`.
+    Keep,
+}
+
+impl Statement {
+    fn table(self) -> &'static str {
+        match self {
+            Self::Begin
+            | Self::BeginResend
+            | Self::Refund
+            | Self::Reserve
+            | Self::Release
+            | Self::Settle => "phone_throttles",
+            Self::Accept => "otp_requests",
+            Self::Keep => "idempotency_keys",
+        }
+    }
+
+    /// What no other statement has; within what `pg_stat_activity` shows, its first 1024 bytes.
+    fn words(self) -> &'static str {
+        match self {
+            Self::Begin => "INSERT INTO phone_throttles",
+            Self::BeginResend => "(send_log, cooldown_until, last_send_id, live_sends) =",
+            Self::Accept => "(delivery, provider_message_id, due_at) =",
+            Self::Refund => "WITH refunded AS",
+            Self::Reserve => "(check_repeats, check_tag,",
+            Self::Release => "SET check_until = NULL",
+            Self::Settle => "WITH tried AS",
+            Self::Keep => "UPDATE idempotency_keys SET reply",
+        }
+    }
+}
+
+/// What becomes of a statement whose client is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is not carried out.
+    Lost,
+    /// It is carried out, and nobody learns of it.
+    Done,
+}
+
+/// Where a call is interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Point {
+    /// A statement is under way.
+    At(Statement, Fate),
+    /// The provider has the call and has done nothing yet.
+    Asked,
+    /// The provider has done its work; its answer is on its way.
+    Unanswered,
+}
+
+/// The program's connections to this database.
+const OF_THE_PROGRAM: &str = "SELECT pid FROM pg_stat_activity
+     WHERE datname = current_database() AND application_name = 'otp-auth'";
+/// Those whose statement waits for a lock.
+const WAITING: &str = "wait_event_type = 'Lock'";
+
+fn waiting(statement: Statement) -> String {
+    format!(
+        "{WAITING} AND position('{}' IN query) > 0",
+        statement.words()
+    )
+}
+
+/// All rows of a table, locked until this is dropped or [`released`](Held::release).
+pub(crate) struct Held(Transaction<'static, Postgres>);
+
+impl Held {
+    pub(crate) async fn release(self) {
+        self.0.rollback().await.unwrap();
+    }
+}
+
+impl World {
+    /// Locks all rows of the table that a statement changes.
+    pub(crate) async fn hold(&self, statement: Statement) -> Held {
+        let mut transaction = self.pool.begin().await.unwrap();
+        let lock = format!("SELECT FROM {} FOR UPDATE", statement.table());
+        let lock = sqlx::raw_sql(sqlx::AssertSqlSafe(lock));
+        lock.execute(&mut *transaction).await.unwrap();
+        Held(transaction)
+    }
+
+    /// Returns when a statement waits for a lock.
+    pub(crate) async fn until_waiting(&self, statement: Statement) {
+        self.until_any(&waiting(statement)).await;
+    }
+
+    /// Begins a call and brings it to a statement, which waits until what is returned is released.
+    pub(crate) async fn bring_to(
+        &self,
+        statement: Statement,
+        program: &Program,
+        post: &Post,
+    ) -> (JoinHandle<Option<Answer>>, Held) {
+        let in_the_middle = match statement {
+            Statement::Accept | Statement::Refund | Statement::Release => true,
+            Statement::Settle => self.mode == Mode::Vendor,
+            Statement::Begin | Statement::BeginResend | Statement::Reserve | Statement::Keep => {
+                false
+            }
+        };
+        if in_the_middle {
+            // The provider's answer comes late enough for the lock to be there before it.
+            self.sandbox.arm(Fault::once(FaultKind::Slow));
+            let call = program.begin(post);
+            self.until_held().await;
+            let held = self.hold(statement).await;
+            assert_eq!(self.sandbox.held_replies(), 1, "the lock came too late");
+            self.until_waiting(statement).await;
+            return (call, held);
+        }
+        if statement == Statement::Keep {
+            // The row of the key is there as soon as the statement after it waits.
+            let first = self.hold(Statement::Begin).await;
+            let call = program.begin(post);
+            self.until_any(WAITING).await;
+            let held = self.hold(statement).await;
+            first.release().await;
+            self.until_waiting(statement).await;
+            return (call, held);
+        }
+        let held = self.hold(statement).await;
+        let call = program.begin(post);
+        self.until_waiting(statement).await;
+        (call, held)
+    }
+
+    /// Kills a new program in the middle of a call.
+    pub(crate) async fn crash(&self, post: &Post, point: Point) {
+        match point {
+            Point::At(statement, fate) => {
+                let mut program = self.program().await;
+                let (call, held) = self.bring_to(statement, &program, post).await;
+                program.kill();
+                assert_eq!(call.await.unwrap(), None, "{point:?}: it was answered");
+                if fate == Fate::Lost {
+                    self.end_backends("true").await;
+                }
+                held.release().await;
+            }
+            Point::Asked => {
+                let provider = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let url = format!("http://{}", provider.local_addr().unwrap());
+                let mut program = self
+                    .program_with(&[("STARTMESSAGING__BASE_URL", &url)])
+                    .await;
+                let call = program.begin(post);
+                let connection = tokio::time::timeout(PATIENCE, provider.accept()).await;
+                let (connection, _) = connection.expect("the provider is called").unwrap();
+                connection.readable().await.unwrap();
+                program.kill();
+                assert_eq!(call.await.unwrap(), None, "{point:?}: it was answered");
+            }
+            Point::Unanswered => {
+                let mut program = self.program().await;
+                self.sandbox.arm(Fault::once(FaultKind::Hang));
+                let call = program.begin(post);
+                self.until_held().await;
+                program.kill();
+                assert_eq!(call.await.unwrap(), None, "{point:?}: it was answered");
+            }
+        }
+        self.until(&format!("NOT EXISTS ({OF_THE_PROGRAM})")).await;
+        let gone = async {
+            while self.sandbox.held_replies() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, gone).await.unwrap();
+    }
+
+    /// Breaks the connection on which a statement waits.
+    pub(crate) async fn break_connection(&self, statement: Statement) {
+        self.end_backends(&waiting(statement)).await;
+    }
+
+    async fn until_any(&self, which: &str) {
+        let any = format!("EXISTS ({OF_THE_PROGRAM} AND {which})");
+        self.until(&any).await;
+    }
+
+    async fn end_backends(&self, which: &str) {
+        let end = format!(
+            "SELECT pg_terminate_backend(pid, 10000) FROM ({OF_THE_PROGRAM} AND {which}) AS it"
+        );
+        let end = sqlx::raw_sql(sqlx::AssertSqlSafe(end));
+        sqlx::Executor::fetch_all(&self.pool, end).await.unwrap();
+    }
+
+    /// Returns when the provider has done its work and holds its answer back.
+    pub(crate) async fn until_held(&self) {
+        let held = async {
+            while self.sandbox.held_replies() == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let held = tokio::time::timeout(PATIENCE, held).await;
+        held.expect("the provider holds its answer back");
+    }
+}
