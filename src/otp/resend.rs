@@ -46,6 +46,10 @@ impl Otp {
         let row = self.store.begin_resend(more, &self.policy).await?;
         let (admitted, stored) = row.ok_or(SendError::NotLive)?;
         if !admitted {
+            // Our lease ended while this process stood still, and somebody else took over.
+            if stored.sms.send_ids.contains(&operation.id) {
+                return self.sent_before(operation, self.open_phone(&stored)?, &stored, now);
+            }
             return Err(resend_refused(&self.policy, &stored.standing, now));
         }
 

@@ -160,6 +160,12 @@ impl Otp {
 
         let answer = self.store.begin(new, &self.policy).await?;
         if !answer.admitted {
+            // Our lease ended while this process stood still, and somebody else took over.
+            if answer.begun
+                && let Some(stored) = self.store.find(id).await?
+            {
+                return self.sent_before(operation, ask.phone, &stored, now);
+            }
             return Err(refused(&self.policy, &answer, now));
         }
 
@@ -192,8 +198,8 @@ impl Otp {
         })
     }
 
-    /// What to answer where this very SMS was admitted before and whoever sent it did not live to
-    /// answer. It is not sent again: if nobody knows whether it left, it may have.
+    /// What to answer where this very SMS was admitted before, by somebody who has not answered. It
+    /// is not sent again: if nobody knows whether it left, it may have.
     pub(super) fn sent_before(
         &self,
         operation: Operation,
