@@ -15,6 +15,7 @@
 
 mod support;
 
+mod lost_connection;
 mod sms;
-
+mod stood_still;
 mod verify;

@@ -57,6 +57,8 @@ impl World {
             // No limit must hide an SMS that is sent twice.
             ("OTP__RESEND_COOLDOWNS_SECONDS", "0"),
             ("LIMITS__PHONE__SENDS_PER_5_MINUTES", "0"),
+            ("LIMITS__PHONE__SENDS_PER_HOUR", "0"),
+            ("LIMITS__PHONE__SENDS_PER_DAY", "0"),
             ("LIMITS__IP__SENDS_PER_MINUTE", "0"),
             ("LIMITS__IP__SENDS_PER_10_MINUTES", "0"),
             ("LIMITS__IP__SENDS_PER_HOUR", "0"),

@@ -10,6 +10,8 @@ use super::{PATIENCE, World};
 /// A statement of the program that can be made to wait, by a row that it changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Statement {
+    /// Claims the `Idempotency-Key`.
+    Claim,
     /// Takes the limits and stores a request.
     Begin,
     /// The same for one more SMS.
@@ -38,13 +40,14 @@ impl Statement {
             | Self::Release
             | Self::Settle => "phone_throttles",
             Self::Accept => "otp_requests",
-            Self::Keep => "idempotency_keys",
+            Self::Claim | Self::Keep => "idempotency_keys",
         }
     }
 
     /// What no other statement has; within what `pg_stat_activity` shows, its first 1024 bytes.
     fn words(self) -> &'static str {
         match self {
+            Self::Claim => "INSERT INTO idempotency_keys",
             Self::Begin => "INSERT INTO phone_throttles",
             Self::BeginResend => "(send_log, cooldown_until, last_send_id, live_sends) =",
             Self::Accept => "(delivery, provider_message_id, due_at) =",
@@ -83,6 +86,9 @@ const OF_THE_PROGRAM: &str = "SELECT pid FROM pg_stat_activity
 /// Those whose statement waits for a lock.
 const WAITING: &str = "wait_event_type = 'Lock'";
 
+/// Those that work on a statement.
+const BUSY: &str = "state = 'active'";
+
 fn waiting(statement: Statement) -> String {
     format!(
         "{WAITING} AND position('{}' IN query) > 0",
@@ -103,7 +109,11 @@ impl World {
     /// Locks all rows of the table that a statement changes.
     pub(crate) async fn hold(&self, statement: Statement) -> Held {
         let mut transaction = self.pool.begin().await.unwrap();
-        let lock = format!("SELECT FROM {} FOR UPDATE", statement.table());
+        let lock = match statement {
+            // Its row is not there yet.
+            Statement::Claim => "LOCK TABLE idempotency_keys IN SHARE MODE".to_owned(),
+            other => format!("SELECT FROM {} FOR UPDATE", other.table()),
+        };
         let lock = sqlx::raw_sql(sqlx::AssertSqlSafe(lock));
         lock.execute(&mut *transaction).await.unwrap();
         Held(transaction)
@@ -112,6 +122,12 @@ impl World {
     /// Returns when a statement waits for a lock.
     pub(crate) async fn until_waiting(&self, statement: Statement) {
         self.until_any(&waiting(statement)).await;
+    }
+
+    /// Returns when no statement of the program is under way.
+    pub(crate) async fn until_idle(&self) {
+        let none = format!("NOT EXISTS ({OF_THE_PROGRAM} AND {BUSY})");
+        self.until(&none).await;
     }
 
     /// Begins a call and brings it to a statement, which waits until what is returned is released.
@@ -124,9 +140,11 @@ impl World {
         let in_the_middle = match statement {
             Statement::Accept | Statement::Refund | Statement::Release => true,
             Statement::Settle => self.mode == Mode::Vendor,
-            Statement::Begin | Statement::BeginResend | Statement::Reserve | Statement::Keep => {
-                false
-            }
+            Statement::Claim
+            | Statement::Begin
+            | Statement::BeginResend
+            | Statement::Reserve
+            | Statement::Keep => false,
         };
         if in_the_middle {
             // The provider's answer comes late enough for the lock to be there before it.
