@@ -3,6 +3,7 @@
 
 mod point;
 mod program;
+mod statement;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,8 +13,9 @@ use serde_json::json;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, PgPool, Row as _};
 
-pub(crate) use point::{Fate, Point, Statement};
+pub(crate) use point::{Fate, Point};
 pub(crate) use program::{Answer, Post, Program};
+pub(crate) use statement::Statement;
 
 /// How long something that must happen may take on a loaded machine.
 const PATIENCE: Duration = Duration::from_mins(1);

@@ -5,60 +5,8 @@ use sqlx::{Postgres, Transaction};
 use tokio::task::JoinHandle;
 
 use super::program::{Answer, Post, Program};
+use super::statement::Statement;
 use super::{PATIENCE, World};
-
-/// A statement of the program that can be made to wait, by a row that it changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Statement {
-    /// Claims the `Idempotency-Key`.
-    Claim,
-    /// Takes the limits and stores a request.
-    Begin,
-    /// The same for one more SMS.
-    BeginResend,
-    /// Records that the provider took an SMS.
-    Accept,
-    /// Gives back what an SMS took that never left.
-    Refund,
-    /// Counts a try that the provider will be asked about.
-    Reserve,
-    /// Ends such a try whose code was wrong.
-    Release,
-    /// Counts a try, and makes the session of a right code.
-    Settle,
-    /// Keeps the reply for the `Idempotency-Key`.
-    Keep,
-}
-
-impl Statement {
-    fn table(self) -> &'static str {
-        match self {
-            Self::Begin
-            | Self::BeginResend
-            | Self::Refund
-            | Self::Reserve
-            | Self::Release
-            | Self::Settle => "phone_throttles",
-            Self::Accept => "otp_requests",
-            Self::Claim | Self::Keep => "idempotency_keys",
-        }
-    }
-
-    /// What no other statement has; within what `pg_stat_activity` shows, its first 1024 bytes.
-    fn words(self) -> &'static str {
-        match self {
-            Self::Claim => "INSERT INTO idempotency_keys",
-            Self::Begin => "INSERT INTO phone_throttles",
-            Self::BeginResend => "(send_log, cooldown_until, last_send_id, live_sends) =",
-            Self::Accept => "(delivery, provider_message_id, due_at) =",
-            Self::Refund => "WITH refunded AS",
-            Self::Reserve => "(check_repeats, check_tag,",
-            Self::Release => "SET check_until = NULL",
-            Self::Settle => "WITH tried AS",
-            Self::Keep => "UPDATE idempotency_keys SET reply",
-        }
-    }
-}
 
 /// What becomes of a statement whose client is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +44,7 @@ fn waiting(statement: Statement) -> String {
     )
 }
 
-/// All rows of a table, locked until this is dropped or [`released`](Held::release).
+/// What a statement waits for, locked until this is dropped or [`released`](Held::release).
 pub(crate) struct Held(Transaction<'static, Postgres>);
 
 impl Held {
@@ -106,15 +54,10 @@ impl Held {
 }
 
 impl World {
-    /// Locks all rows of the table that a statement changes.
+    /// Locks what a statement changes.
     pub(crate) async fn hold(&self, statement: Statement) -> Held {
         let mut transaction = self.pool.begin().await.unwrap();
-        let lock = match statement {
-            // Its row is not there yet.
-            Statement::Claim => "LOCK TABLE idempotency_keys IN SHARE MODE".to_owned(),
-            other => format!("SELECT FROM {} FOR UPDATE", other.table()),
-        };
-        let lock = sqlx::raw_sql(sqlx::AssertSqlSafe(lock));
+        let lock = sqlx::raw_sql(statement.lock());
         lock.execute(&mut *transaction).await.unwrap();
         Held(transaction)
     }
