@@ -133,12 +133,6 @@ impl Otp {
     ) -> Result<Issued, SendError> {
         let random = self.random.as_ref();
         let id = RequestId(operation.id);
-        if operation.repeated
-            && let Some(stored) = self.store.find(id).await?
-            && stored.standing.failed_at.is_none()
-        {
-            return self.sent_before(operation, ask.phone, &stored, now);
-        }
         let admission = random::uuid_v4(random)?;
         let nonce: [u8; 16] = random::bytes(random)?;
         let index = self.keyring.phone_index(&ask.phone);
@@ -160,7 +154,7 @@ impl Otp {
 
         let answer = self.store.begin(new, &self.policy).await?;
         if !answer.admitted {
-            // Our lease ended while this process stood still, and somebody else took over.
+            // Whoever began it died; or this process stood still, and somebody took over.
             if answer.begun
                 && let Some(stored) = self.store.find(id).await?
             {
