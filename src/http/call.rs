@@ -154,7 +154,7 @@ impl Call {
             .unwrap_or_else(|problem| self.render(problem));
         let recorded = if reply.is_final() {
             let kept = serde_json::to_vec(&reply).map_err(|error| Problem::internal(&error))?;
-            match store.keep(key, &kept).await {
+            match store.keep(key, operation, &kept).await {
                 // Our lease ended meanwhile, and another's reply is the one that is repeated.
                 Ok(first) if first != kept => return kept_reply(&first),
                 Ok(_) => Ok(()),

@@ -80,6 +80,31 @@ async fn a_key_is_taken_over_when_its_lease_has_ended_and_not_before(
     }
 }
 
+/// Where a call may take very long, its key outlives it all the same.
+#[sqlx::test]
+async fn a_lease_longer_than_replies_are_kept_is_waited_for(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(connect).await;
+    let longest = [
+        ("STARTMESSAGING__TIMEOUT_MS", "60000"),
+        ("DATABASE__ACQUIRE_TIMEOUT_MS", "60000"),
+        ("DATABASE__STATEMENT_TIMEOUT_MS", "60000"),
+    ];
+    let app = world.instance_with(&longest, "").await;
+    let call = stuck(&world, 0, send(&app, "k1", PHONE)).await;
+    for (seconds, status) in [(900, 409), (119, 409), (1, 201)] {
+        world.clock.advance(seconds);
+
+        let answer = send(&app, "k1", PHONE).await;
+
+        assert_eq!(answer.status, status, "{seconds} s later: {}", answer.body);
+    }
+    world.sandbox.stop();
+    assert_eq!(call.await.unwrap().status, 504);
+}
+
 #[sqlx::test]
 async fn a_key_whose_owner_gave_up_may_be_used_again_at_once(
     _: PgPoolOptions,
