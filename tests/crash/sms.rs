@@ -188,3 +188,29 @@ async fn a_resend_of_a_code_of_the_provider_that_crashed_anywhere_sends_one_sms_
 ) {
     each_crash_of_a_resend_is_survived(connect, Mode::Vendor).await;
 }
+
+/// As all others, but with nobody's help: the lease is 10 s long.
+#[sqlx::test]
+async fn a_lease_ends_by_itself_and_so_does_an_sms_under_way(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(connect, Mode::Service).await;
+    let post = send(&phone(0), "key");
+    let short = [
+        ("STARTMESSAGING__TIMEOUT_MS", "2000"),
+        ("DATABASE__ACQUIRE_TIMEOUT_MS", "500"),
+        ("DATABASE__STATEMENT_TIMEOUT_MS", "500"),
+    ];
+    world.crash_with(&short, &post, Unanswered).await;
+    let program = world.program().await;
+    assert_eq!(program.post(&post).await.status, 409);
+
+    let answer = world.repeat(&program, &post).await;
+
+    assert_eq!(answer.text("code"), "provider_timeout", "{answer:?}");
+    world.nothing_is_left_open().await;
+    let report = format!("/v1/otp/{}", answer.text("request_id"));
+    assert_eq!(program.get(&report).await.text("delivery"), "unknown");
+    assert_eq!(world.sms_count(&phone(0)), 1);
+}

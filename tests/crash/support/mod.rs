@@ -96,8 +96,8 @@ impl World {
         Program::start(&environment).await
     }
 
-    /// Lets all leases end now. They last minutes here; that they end by themselves is tested with
-    /// a clock of its own in `tests/api/leases.rs`.
+    /// Lets all leases end now; they last minutes here. That they end by themselves is tested once
+    /// in `sms.rs`, and to the millisecond in `tests/api/leases.rs`.
     pub(crate) async fn end_leases(&self) {
         let end = "UPDATE idempotency_keys SET lease_until = statement_timestamp()
                        WHERE lease_until > statement_timestamp();
@@ -112,8 +112,11 @@ impl World {
 
     /// Makes a call until its key is not in progress any more.
     pub(crate) async fn repeat(&self, program: &Program, post: &Post) -> Answer {
+        // No more often than a caller who was told "in a moment".
+        let mut moments = tokio::time::interval(Duration::from_millis(50));
         let repeated = async {
             loop {
+                moments.tick().await;
                 let answer = program.post(post).await;
                 if answer.status != 409 {
                     return answer;

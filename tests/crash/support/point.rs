@@ -2,6 +2,7 @@
 
 use otp_auth::sandbox::{Fault, FaultKind, Mode};
 use sqlx::{Postgres, Transaction};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::program::{Answer, Post, Program};
@@ -33,7 +34,6 @@ const OF_THE_PROGRAM: &str = "SELECT pid FROM pg_stat_activity
      WHERE datname = current_database() AND application_name = 'otp-auth'";
 /// Those whose statement waits for a lock.
 const WAITING: &str = "wait_event_type = 'Lock'";
-
 /// Those that work on a statement.
 const BUSY: &str = "state = 'active'";
 
@@ -117,46 +117,50 @@ impl World {
 
     /// Kills a new program in the middle of a call.
     pub(crate) async fn crash(&self, post: &Post, point: Point) {
-        match point {
+        self.crash_with(&[], post, point).await;
+    }
+
+    /// Kills a new program with these settings in the middle of a call.
+    pub(crate) async fn crash_with(&self, settings: &[(&str, &str)], post: &Post, point: Point) {
+        // A provider that takes the connection and does nothing with it.
+        let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let deaf_url = format!("http://{}", deaf.local_addr().unwrap());
+        let mut settings = settings.to_vec();
+        if point == Point::Asked {
+            settings.push(("STARTMESSAGING__BASE_URL", &deaf_url));
+        }
+        let mut program = self.program_with(&settings).await;
+        let _connection;
+        let (call, statement) = match point {
             Point::At(statement, fate) => {
-                let mut program = self.program().await;
                 let (call, held) = self.bring_to(statement, &program, post).await;
-                program.kill();
-                assert_eq!(call.await.unwrap(), None, "{point:?}: it was answered");
-                if fate == Fate::Lost {
-                    self.end_backends("true").await;
-                }
-                held.release().await;
+                (call, Some((held, fate)))
             }
             Point::Asked => {
-                let provider = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-                let url = format!("http://{}", provider.local_addr().unwrap());
-                let mut program = self
-                    .program_with(&[("STARTMESSAGING__BASE_URL", &url)])
-                    .await;
                 let call = program.begin(post);
-                let connection = tokio::time::timeout(PATIENCE, provider.accept()).await;
-                let (connection, _) = connection.expect("the provider is called").unwrap();
-                connection.readable().await.unwrap();
-                program.kill();
-                assert_eq!(call.await.unwrap(), None, "{point:?}: it was answered");
+                let asked = tokio::time::timeout(PATIENCE, deaf.accept()).await;
+                let (asked, _) = asked.expect("the provider is called").unwrap();
+                asked.readable().await.unwrap();
+                _connection = asked;
+                (call, None)
             }
             Point::Unanswered => {
-                let mut program = self.program().await;
                 self.sandbox.arm(Fault::once(FaultKind::Hang));
                 let call = program.begin(post);
                 self.until_held().await;
-                program.kill();
-                assert_eq!(call.await.unwrap(), None, "{point:?}: it was answered");
-            }
-        }
-        self.until(&format!("NOT EXISTS ({OF_THE_PROGRAM})")).await;
-        let gone = async {
-            while self.sandbox.held_replies() > 0 {
-                tokio::task::yield_now().await;
+                (call, None)
             }
         };
-        tokio::time::timeout(PATIENCE, gone).await.unwrap();
+        program.kill();
+        assert_eq!(call.await.unwrap(), None, "{point:?}: it was answered");
+        if let Some((held, fate)) = statement {
+            if fate == Fate::Lost {
+                self.end_backends("true").await;
+            }
+            held.release().await;
+        }
+        self.until(&format!("NOT EXISTS ({OF_THE_PROGRAM})")).await;
+        self.until_held_replies(|held| held == 0).await;
     }
 
     /// Breaks the connection on which a statement waits.
@@ -179,12 +183,16 @@ impl World {
 
     /// Returns when the provider has done its work and holds its answer back.
     pub(crate) async fn until_held(&self) {
-        let held = async {
-            while self.sandbox.held_replies() == 0 {
+        self.until_held_replies(|held| held > 0).await;
+    }
+
+    async fn until_held_replies(&self, are_right: impl Fn(usize) -> bool) {
+        let poll = async {
+            while !are_right(self.sandbox.held_replies()) {
                 tokio::task::yield_now().await;
             }
         };
-        let held = tokio::time::timeout(PATIENCE, held).await;
-        held.expect("the provider holds its answer back");
+        let right = tokio::time::timeout(PATIENCE, poll).await;
+        right.expect("the provider holds its answers back until their callers are gone");
     }
 }
