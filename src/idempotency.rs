@@ -20,7 +20,7 @@ use crate::random::{Random, RandomUnavailable};
 use crate::secrets::{Keyring, OpenError, Purpose, SealError};
 
 /// How long a reply is kept: long enough for any sane client's retries, and far longer than a
-/// code lives.
+/// code lives. While somebody has a lease on it, a key lives on.
 pub const KEPT_FOR: TimeDelta = TimeDelta::minutes(15);
 
 /// Pauses before a reply that could not be kept is kept again.
@@ -95,6 +95,7 @@ impl Idempotency {
     ) -> Result<Claim, IdempotencyError> {
         let body_hash = self.keyring.fingerprint(&[body]);
         let new = Operation::new(self.random.as_ref(), now)?;
+        // A lease without end is none: it is of the version before this one, which has no leases.
         let claimed = sqlx::query_scalar!(
             "INSERT INTO idempotency_keys AS i
                  (fingerprint, body_hash, operation_id, lease_until, expires_at)
@@ -106,7 +107,9 @@ impl Idempotency {
                          excluded.lease_until,
                          CASE WHEN over THEN excluded.expires_at ELSE i.expires_at END
                      FROM (SELECT i.expires_at <= $4) AS state (over))
-                 WHERE i.expires_at <= $4
+                 WHERE (i.expires_at <= $4
+                         AND (i.reply IS NOT NULL OR i.lease_until <= $4
+                             OR i.lease_until = 'infinity'))
                      OR (i.reply IS NULL AND i.lease_until <= $4
                          AND i.body_hash = excluded.body_hash)
              RETURNING operation_id",
@@ -145,17 +148,22 @@ impl Idempotency {
     /// Keeps the reply of a claimed key, and returns the one that is kept: another's, if the lease
     /// ended and somebody else was faster. Tries again for a moment where the database is away; a
     /// reply that is not kept must not be given, since a repeat would get another one.
-    pub async fn keep(&self, key: Fingerprint, reply: &[u8]) -> Result<Vec<u8>, IdempotencyError> {
+    pub async fn keep(
+        &self,
+        key: Fingerprint,
+        operation: Operation,
+        reply: &[u8],
+    ) -> Result<Vec<u8>, IdempotencyError> {
         let sealed = self
             .keyring
             .seal(Purpose::Reply, &key.0, reply, self.random.as_ref())?;
         for pause in KEEP_AGAIN_AFTER {
-            match self.keep_once(key, &sealed).await {
+            match self.keep_once(key, operation, &sealed).await {
                 Err(IdempotencyError::Store(StoreError::Unavailable(_))) => sleep(pause).await,
                 kept => return Ok(kept?.unwrap_or_else(|| reply.to_vec())),
             }
         }
-        let kept = self.keep_once(key, &sealed).await?;
+        let kept = self.keep_once(key, operation, &sealed).await?;
         Ok(kept.unwrap_or_else(|| reply.to_vec()))
     }
 
@@ -163,13 +171,16 @@ impl Idempotency {
     async fn keep_once(
         &self,
         key: Fingerprint,
+        operation: Operation,
         sealed: &[u8],
     ) -> Result<Option<Vec<u8>>, IdempotencyError> {
         let kept = sqlx::query_scalar!(
-            "UPDATE idempotency_keys SET reply = coalesce(reply, $2) WHERE fingerprint = $1
+            "UPDATE idempotency_keys SET reply = coalesce(reply, $2)
+             WHERE fingerprint = $1 AND operation_id = $3
              RETURNING reply",
             &key.0,
             sealed,
+            operation.id,
         )
         .fetch_optional(&self.pool)
         .await?;

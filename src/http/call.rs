@@ -154,7 +154,7 @@ impl Call {
             .unwrap_or_else(|problem| self.render(problem));
         if reply.is_final() {
             let kept = serde_json::to_vec(&reply).map_err(|error| Problem::internal(&error))?;
-            let first = store.keep(key, &kept).await?;
+            let first = store.keep(key, operation, &kept).await?;
             // Where our lease ended meanwhile, another's reply is the one that is repeated.
             return if first == kept {
                 Ok(reply)

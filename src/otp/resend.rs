@@ -25,13 +25,6 @@ impl Otp {
         operation: Operation,
         now: DateTime<Utc>,
     ) -> Result<Issued, SendError> {
-        if operation.repeated
-            && let Some(stored) = self.store.find(id).await?
-            && caller.may_act_for(&stored.client)
-            && stored.sms.send_ids.contains(&operation.id)
-        {
-            return self.sent_before(operation, self.open_phone(&stored)?, &stored, now);
-        }
         let keep_key = self.provider.code_owner() == CodeOwner::Vendor;
         let more = OneMore {
             request: id,
@@ -46,6 +39,10 @@ impl Otp {
         let row = self.store.begin_resend(more, &self.policy).await?;
         let (admitted, stored) = row.ok_or(SendError::NotLive)?;
         if !admitted {
+            // Whoever began it died; or this process stood still, and somebody took over.
+            if stored.sms.send_ids.contains(&operation.id) {
+                return self.sent_before(operation, self.open_phone(&stored)?, &stored, now);
+            }
             return Err(resend_refused(&self.policy, &stored.standing, now));
         }
 

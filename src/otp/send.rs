@@ -133,12 +133,6 @@ impl Otp {
     ) -> Result<Issued, SendError> {
         let random = self.random.as_ref();
         let id = RequestId(operation.id);
-        if operation.repeated
-            && let Some(stored) = self.store.find(id).await?
-            && stored.standing.failed_at.is_none()
-        {
-            return self.sent_before(operation, ask.phone, &stored, now);
-        }
         let admission = random::uuid_v4(random)?;
         let nonce: [u8; 16] = random::bytes(random)?;
         let index = self.keyring.phone_index(&ask.phone);
@@ -160,6 +154,12 @@ impl Otp {
 
         let answer = self.store.begin(new, &self.policy).await?;
         if !answer.admitted {
+            // Whoever began it died; or this process stood still, and somebody took over.
+            if answer.begun
+                && let Some(stored) = self.store.find(id).await?
+            {
+                return self.sent_before(operation, ask.phone, &stored, now);
+            }
             return Err(refused(&self.policy, &answer, now));
         }
 
@@ -192,8 +192,8 @@ impl Otp {
         })
     }
 
-    /// What to answer where this very SMS was admitted before and whoever sent it did not live to
-    /// answer. It is not sent again: if nobody knows whether it left, it may have.
+    /// What to answer where this very SMS was admitted before, by somebody who has not answered. It
+    /// is not sent again: if nobody knows whether it left, it may have.
     pub(super) fn sent_before(
         &self,
         operation: Operation,

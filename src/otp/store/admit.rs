@@ -31,6 +31,8 @@ pub(in crate::otp) struct NewRequest<'a> {
 /// What the phone's row said after a send was tried.
 pub(in crate::otp) struct Admission {
     pub(in crate::otp) admitted: bool,
+    /// Whether it was not admitted because somebody else had begun this very request.
+    pub(in crate::otp) begun: bool,
     pub(in crate::otp) history: SendHistory,
     pub(in crate::otp) locked_until: Option<DateTime<Utc>>,
 }
@@ -50,7 +52,8 @@ pub(in crate::otp) struct OneMore<'a> {
 
 impl Store {
     /// Takes the phone's limits, supersedes its older request and stores the new one. A request
-    /// whose first SMS surely never left may be begun again.
+    /// whose first SMS surely never left may be begun again; no other may, however late whoever
+    /// began it first comes: he may have stood still until his lease was over.
     pub(in crate::otp) async fn begin(
         &self,
         new: NewRequest<'_>,
@@ -58,7 +61,9 @@ impl Store {
     ) -> Result<Admission, StoreError> {
         let row = sqlx::query!(
             r#"
-            WITH throttle AS (
+            WITH begun AS (
+                SELECT FROM otp_requests WHERE id = $4 AND failed_at IS NULL
+            ), throttle AS (
                 INSERT INTO phone_throttles AS p (phone_index, send_log, cooldown_until,
                     last_send_id, live_request_id, live_sends, live_attempts)
                 VALUES ($1, ARRAY[$2::timestamptz], $2 + ($3::bigint[])[1] * interval '1 second',
@@ -85,6 +90,8 @@ impl Store {
                         FROM (SELECT
                             p.cooldown_until <= $2
                                 AND (p.locked_until IS NULL OR p.locked_until <= $2)
+                                AND p.live_request_id IS DISTINCT FROM $4
+                                AND NOT EXISTS (SELECT FROM begun)
                                 AND NOT EXISTS (
                                     SELECT FROM unnest($5::bigint[], $6::int[]) AS w (seconds, most)
                                     WHERE w.most <= (
@@ -97,8 +104,8 @@ impl Store {
                                 SELECT count(*) FROM unnest(p.send_log) AS s
                                 WHERE s > $2 - $8::bigint * interval '1 second'))] AS pause
                         ) AS decision)
-                RETURNING p.last_send_id = $14 AS admitted, p.send_log, p.cooldown_until,
-                    p.locked_until
+                RETURNING p.last_send_id = $14 AS admitted, p.live_request_id, p.send_log,
+                    p.cooldown_until, p.locked_until
             ), stored AS (
                 INSERT INTO otp_requests AS r (id, phone_index, phone_sealed, client_id, purpose,
                     code_nonce, created_at, expires_at, send_ids, provider_key, due_at)
@@ -109,8 +116,10 @@ impl Store {
                     delivery = 'queued', failed_at = NULL, due_at = excluded.due_at, polls = 0
                 WHERE r.failed_at IS NOT NULL
             )
-            SELECT admitted AS "admitted!", send_log AS "send_log!",
-                cooldown_until AS "cooldown_until!", locked_until
+            SELECT admitted AS "admitted!",
+                NOT admitted AND (coalesce(live_request_id = $4, false)
+                    OR EXISTS (SELECT FROM begun)) AS "begun!",
+                send_log AS "send_log!", cooldown_until AS "cooldown_until!", locked_until
             FROM throttle
             "#,
             new.phone.as_bytes(),
@@ -133,6 +142,7 @@ impl Store {
         .await?;
         Ok(Admission {
             admitted: row.admitted,
+            begun: row.begun,
             history: SendHistory {
                 send_log: row.send_log,
                 cooldown_until: row.cooldown_until,
@@ -142,7 +152,7 @@ impl Store {
     }
 
     /// Takes the phone's limits for one more SMS of the same request. The request must be live,
-    /// with sends and tries left; `None` if none of these clients has such a request. What is told
+    /// with sends and tries left, and not sent again by this very operation; `None` if none of these clients has such a request. What is told
     /// of its SMS is how it was before.
     pub(in crate::otp) async fn begin_resend(
         &self,
@@ -162,6 +172,7 @@ impl Store {
                             CASE WHEN ok THEN p.live_sends + 1 ELSE p.live_sends END
                         FROM (SELECT
                             p.live_request_id = r.id AND r.expires_at > $2
+                                AND NOT $4 = ANY(r.send_ids)
                                 AND p.live_sends < $9 AND p.live_attempts < $10
                                 AND p.cooldown_until <= $2
                                 AND (p.locked_until IS NULL OR p.locked_until <= $2)
