@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::time::sleep;
+use uuid::Uuid;
 
 use super::Otp;
 use super::code::Guess;
@@ -24,9 +25,9 @@ use super::store::{Check, Reserved, Sent, StoredRequest};
 use super::verify::{Attempt, VerifyError};
 use crate::client::Caller;
 use crate::database::StoreError;
-use crate::operation::Operation;
 use crate::provider::guard::Deadline;
 use crate::provider::{Message, ProviderError, Verdict};
+use crate::random;
 use crate::secrets::Purpose as Seal;
 use crate::telemetry::Chain;
 
@@ -59,7 +60,6 @@ impl Otp {
         mut request: StoredRequest,
         guess: &Guess,
         caller: &Caller,
-        operation: Operation,
     ) -> Result<Attempt, VerifyError> {
         let deadline = self.provider.deadline();
         let (id, digits) = (request.id.0, guess.digits().as_bytes());
@@ -70,6 +70,8 @@ impl Otp {
             .keyring
             .seal(Seal::Guess, &tag, digits, self.random.as_ref())
             .map_err(SendError::from)?;
+        // Its own, not the operation's: whoever takes over must not lose his lease to us.
+        let asker = random::uuid_v4(self.random.as_ref()).map_err(SendError::from)?;
         let (reserved, now) = loop {
             let now = self.clock.now();
             match request.standing.status(&self.policy, now) {
@@ -79,7 +81,7 @@ impl Otp {
                     return Err(VerifyError::NotLive);
                 }
             }
-            let check = check(&request, operation, &tag, &sealed, now);
+            let check = check(&request, asker, &tag, &sealed, now);
             let lease = self.policy.lease;
             if let Some(reserved) = self.store.reserve(check, lease, &self.policy).await? {
                 break (reserved, now);
@@ -97,7 +99,7 @@ impl Otp {
             sleep(LOOK_AGAIN).await;
         };
 
-        let check = check(&request, operation, &tag, &sealed, now);
+        let check = check(&request, asker, &tag, &sealed, now);
         match self.find_out(check, &reserved, guess, deadline).await? {
             Finding::Right => Ok(Attempt::Proven { request }),
             Finding::Wrong => Ok(Attempt::Wrong {
@@ -256,14 +258,14 @@ fn let_go(result: Result<(), StoreError>) {
 
 fn check<'a>(
     request: &'a StoredRequest,
-    operation: Operation,
+    id: Uuid,
     tag: &'a [u8],
     sealed: &'a [u8],
     now: DateTime<Utc>,
 ) -> Check<'a> {
     Check {
         request,
-        id: operation.id,
+        id,
         tag,
         sealed,
         now,

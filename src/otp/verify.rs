@@ -16,7 +16,6 @@ use super::send::{SendError, wait_until};
 use super::store::StoredRequest;
 use crate::client::Caller;
 use crate::database::StoreError;
-use crate::operation::Operation;
 use crate::provider::{CodeOwner, ProviderError};
 
 /// Why a code was neither right nor wrong.
@@ -75,14 +74,13 @@ impl Otp {
         id: RequestId,
         guess: &Guess,
         caller: &Caller,
-        operation: Operation,
         now: DateTime<Utc>,
     ) -> Result<Attempt, VerifyError> {
         let request = self.stored(id, caller).await?;
         let here = self.provider.code_owner() == CodeOwner::Service
             || self.test_numbers.contains_key(&request.phone);
         if !here {
-            return self.ask(request, guess, caller, operation).await;
+            return self.ask(request, guess, caller).await;
         }
         self.pending(&request, now)?;
         let matches = self.code_of_stored(&request).matches(guess);

@@ -124,7 +124,7 @@ impl SignIn {
             let request = self.otp.stored(id, caller).await?;
             return self.signed_in(&request, &session);
         }
-        let attempt = self.otp.attempt(id, guess, caller, operation, now).await?;
+        let attempt = self.otp.attempt(id, guess, caller, now).await?;
         let (request, right, proven) = match attempt {
             Attempt::Compared { request, matches } => (request, matches, false),
             Attempt::Proven { request } => (request, true, true),
