@@ -19,7 +19,7 @@ use super::Otp;
 use super::code::Guess;
 use super::request::Status;
 use super::send::wait_until;
-use super::store::{Check, Reserved, Sent, StoredRequest};
+use super::store::{Check, Reserved, Sent, StoredRequest, Word};
 use super::verify::{Attempt, VerifyError};
 use crate::client::Caller;
 use crate::database::StoreError;
@@ -124,7 +124,7 @@ impl Otp {
                     let_go(if undone {
                         self.store.give_back(check, reserved).await
                     } else {
-                        self.store.release(check, false).await
+                        self.store.release(check, Word::Missing).await
                     });
                     return Err(error);
                 }
@@ -139,8 +139,12 @@ impl Otp {
                 (Verdict::Gone, finding) => finding,
             };
         }
-        let answered = matches!(finding, Finding::Wrong);
-        let_go(self.store.release(check, answered).await);
+        let word = match finding {
+            Finding::Wrong | Finding::Spent | Finding::Gone => Word::Refused,
+            Finding::Used => Word::OtherUsed,
+            Finding::Right => Word::Missing,
+        };
+        let_go(self.store.release(check, word).await);
         Ok(finding)
     }
 

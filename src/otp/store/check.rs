@@ -4,8 +4,9 @@
 //! The provider checks a code once: it answers the right one with yes, and then with "used before".
 //! If its yes is lost, only we can know whose it was. So the one code whose answer is missing is
 //! remembered by a keyed hash ([`Reserved::repeats`]): asked about again it costs no further try, and
-//! "used before" means that it was right. As soon as a second code is without an answer, neither is
-//! trusted any more (an empty hash, which no code has).
+//! "used before" means that it was right. As soon as a second code is without an answer, or "used
+//! before" is said of a code that nothing is known of, no code is trusted any more (an empty hash,
+//! which no code has).
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
@@ -34,6 +35,17 @@ pub(in crate::otp) struct Reserved {
     pub(in crate::otp) attempts: i32,
     /// Whether the phone is locked unless this code is right.
     pub(in crate::otp) locked: bool,
+}
+
+/// What is known of a code when its lease is let go of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::otp) enum Word {
+    /// The provider's answer about it is missing, or was missing before.
+    Missing,
+    /// The provider said that it is not right, or never will be.
+    Refused,
+    /// The provider said that another code was used before.
+    OtherUsed,
 }
 
 impl Store {
@@ -93,21 +105,22 @@ impl Store {
         }))
     }
 
-    /// Lets go of the lease. `answered` says that the provider called this code wrong, so that
-    /// nothing about it is missing any more.
+    /// Lets go of the lease, and remembers what is known of the code.
     pub(in crate::otp) async fn release(
         &self,
         check: Check<'_>,
-        answered: bool,
+        word: Word,
     ) -> Result<(), StoreError> {
         sqlx::query!(
             "UPDATE phone_throttles SET check_until = NULL,
-                 check_tag = CASE WHEN $3 AND check_tag = $4 THEN NULL ELSE check_tag END
+                 check_tag = CASE WHEN $3 AND check_tag = $4 THEN NULL
+                                  WHEN $5 THEN ''::bytea ELSE check_tag END
              WHERE phone_index = $1 AND check_id = $2",
             check.request.phone.as_bytes(),
             check.id,
-            answered,
+            word == Word::Refused,
             check.tag,
+            word == Word::OtherUsed,
         )
         .execute(&self.pool)
         .await?;
@@ -121,7 +134,7 @@ impl Store {
         reserved: Reserved,
     ) -> Result<(), StoreError> {
         if reserved.repeats {
-            return self.release(check, false).await;
+            return self.release(check, Word::Missing).await;
         }
         sqlx::query!(
             "UPDATE phone_throttles SET check_until = NULL,

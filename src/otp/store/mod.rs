@@ -20,7 +20,7 @@ use crate::limit::per_phone::SendHistory;
 use crate::secrets::PhoneIndex;
 
 pub(super) use admit::{Admission, NewRequest, OneMore};
-pub(super) use check::{Check, Reserved};
+pub(super) use check::{Check, Reserved, Word};
 pub(super) use due::Due;
 pub(super) use outcome::Outcome;
 

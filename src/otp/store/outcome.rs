@@ -82,8 +82,9 @@ impl Store {
 
     /// Gives back what an SMS took that surely never left: its place in the limits and its cooldown.
     /// If it was the first of its request, the request ends, and the one it superseded is live
-    /// again: a code that did arrive is not lost to one that did not. Otherwise all is as it was
-    /// before it.
+    /// again: a code that did arrive is not lost to one that did not. Which of its codes a provider
+    /// had not answered about is forgotten by then, so none is believed to be the one (an empty
+    /// hash, see `check.rs`). Otherwise all is as it was before it.
     ///
     /// The place in the send log is what can be given back once only.
     async fn refund(&self, sent: &Sent, now: DateTime<Utc>) -> Result<(), StoreError> {
@@ -96,6 +97,8 @@ impl Store {
                      send_log = array_remove(p.send_log, $4),
                      cooldown_until = CASE WHEN p.last_send_id = $8 THEN $4
                                            ELSE p.cooldown_until END,
+                     check_tag = CASE WHEN $5 AND p.live_request_id = $1 THEN ''::bytea
+                                      ELSE p.check_tag END,
                      (live_request_id, live_sends, live_attempts, superseded_request_id) = (
                          SELECT
                              CASE WHEN $5 AND ours THEN p.superseded_request_id
