@@ -26,4 +26,6 @@ mod send;
 mod status;
 mod tokens;
 mod tutorial;
+
+mod vendors;
 mod verify;
