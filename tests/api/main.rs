@@ -27,5 +27,8 @@ mod status;
 mod tokens;
 mod tutorial;
 
+mod vendor_bytes;
+mod vendor_checks;
+mod vendor_sends;
 mod vendors;
 mod verify;

@@ -2,6 +2,7 @@
 //! instances of the service as the test wants.
 
 mod answer;
+pub(crate) mod bench;
 mod clock;
 mod gateway;
 mod line;
