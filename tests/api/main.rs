@@ -29,6 +29,7 @@ mod tutorial;
 
 mod vendor_bytes;
 mod vendor_checks;
+mod vendor_mode;
 mod vendor_sends;
 mod vendors;
 mod verify;
