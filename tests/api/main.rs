@@ -16,6 +16,7 @@ mod clients;
 mod concurrency;
 mod failures;
 mod framework;
+mod guard;
 mod hang_up;
 mod idempotency;
 mod limits;
