@@ -31,6 +31,7 @@ mod tutorial;
 mod vendor_bytes;
 mod vendor_checks;
 mod vendor_mode;
+mod vendor_secrets;
 mod vendor_sends;
 mod vendors;
 mod verify;
