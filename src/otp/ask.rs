@@ -92,6 +92,11 @@ impl Otp {
                 return Err(no_word(&request, error));
             }
         };
+        if references.is_empty() {
+            // The provider has no code of this request that it could be asked about.
+            let_go(self.store.give_back(check, reserved).await);
+            return Err(VerifyError::NotLive);
+        }
         let finding = self.look_into(check, reserved, guess, &references, deadline);
         match finding.await.map_err(|error| no_word(&request, error))? {
             Finding::Right => Ok(Attempt::Proven { request }),
@@ -150,7 +155,8 @@ impl Otp {
 
     /// The provider's handles of the codes sent for a request. If its word on the latest SMS was
     /// lost, the same send is asked for once more by its stored name: the provider then tells the
-    /// handle, and sends at most the one SMS that was admitted.
+    /// handle, and sends at most the one SMS that was admitted. An SMS that it says it could not send
+    /// is not asked for again: it may be out all the same, and would be once more each time.
     async fn references(
         &self,
         request: &StoredRequest,
@@ -174,23 +180,24 @@ impl Otp {
             key,
         };
         let result = self.provider.send(message, deadline).await;
+        if let Ok(accepted) = &result {
+            references.extend(accepted.reference.clone());
+        }
+        if matches!(result, Ok(_) | Err(ProviderError::SendFailed { .. })) {
+            let sent = Sent {
+                request: request.id,
+                send_id,
+                // Nothing is given back here, so no admission is asked for.
+                admission: send_id,
+                phone: request.phone,
+                at: now,
+                before: None,
+            };
+            self.conclude(sent, &result).await;
+        }
         match result {
-            Ok(accepted) => {
-                references.extend(accepted.reference.clone());
-                let sent = Sent {
-                    request: request.id,
-                    send_id,
-                    // Nothing is given back here, so no admission is asked for.
-                    admission: send_id,
-                    phone: request.phone,
-                    at: now,
-                    before: None,
-                };
-                self.conclude(sent, &Ok(accepted)).await;
-                Ok(references)
-            }
-            Err(_) if !references.is_empty() => Ok(references),
-            Err(error) => Err(error),
+            Err(error) if references.is_empty() => Err(error),
+            Ok(_) | Err(_) => Ok(references),
         }
     }
 }

@@ -64,7 +64,11 @@ impl Otp {
                 ask_at: self.first_question(now),
             },
             Err(error) if error.surely_not_done() => Outcome::NeverLeft { at: now },
-            Err(_) => Outcome::Unknown,
+            // Asked for again by the same name, it might be tried again: that would be an SMS which
+            // no limit let through.
+            Err(error) => Outcome::Unknown {
+                ask_again: !matches!(error, ProviderError::SendFailed { .. }),
+            },
         };
         if let Err(error) = self.store.conclude(&sent, &outcome).await {
             tracing::error!(request.id = %sent.request, error = %Chain(&error), "outcome of a send not recorded yet");

@@ -5,6 +5,7 @@
 
 use futures_util::future::join_all;
 use otp_auth::sandbox::{Fault, FaultKind};
+use serde_json::json;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::support::{Answer, Instance, Line, OTHER_PHONE, PHONE, World, wrong};
@@ -70,6 +71,28 @@ async fn a_right_code_whose_answer_was_lost_costs_one_try_and_still_signs_in(
         // So many failures would open the breaker.
         line.world.clock.advance(60);
     }
+}
+
+/// An answer that was lost is none to keep for an `Idempotency-Key`: the repeat finds it out.
+#[sqlx::test]
+async fn a_repeat_after_a_lost_yes_signs_in_and_is_then_the_same(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let (line, app) = start(connect, &[]).await;
+    let id = app.sent(PHONE).await;
+    let body = json!({"request_id": id, "code": line.code(PHONE)});
+    let arm = |fault| line.world.sandbox.arm(Fault::once(fault));
+    arm(FaultKind::ResetAfterSend);
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        answers.push(app.post_once("/v1/otp/verify", "k", &body).await);
+    }
+
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses, [504, 200, 200]);
+    assert_eq!(answers[1].body, answers[2].body);
+    assert_eq!(sessions(&line.world).await, 1);
 }
 
 #[sqlx::test]
@@ -285,6 +308,42 @@ async fn a_send_that_was_lost_goes_out_when_its_code_is_asked_about(
     assert_eq!(guess.problem(), (401, "otp_incorrect".to_owned()));
     assert_eq!(line.codes(PHONE).len(), 1);
     assert_eq!(app.verify(&id, &line.code(PHONE)).await.status, 200);
+}
+
+/// The SMS is out although the vendor says that it failed, and would be out once more each time it is
+/// asked for by its name. Nobody can make it text past the limits by trying codes.
+#[sqlx::test]
+async fn trying_codes_of_a_send_that_is_said_to_have_failed_sends_nothing(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let (line, app) = start(connect, &[]).await;
+    // The fault of the send, and the SMS that leave for it.
+    for (phone, fault, most) in [
+        (PHONE, FaultKind::SendFailedAfterSend, 1),
+        (OTHER_PHONE, FaultKind::Http500, 1),
+    ] {
+        line.world.sandbox.arm(Fault::once(fault));
+        let sent = app.send(phone).await;
+        assert_eq!(sent.problem(), (502, "provider_error".to_owned()));
+        let id = sent.text("request_id");
+        let failing = Fault::always(FaultKind::SendFailedAfterSend);
+        line.world.sandbox.arm(failing);
+
+        for _ in 0..5 {
+            let answer = app.verify(&id, "000000").await;
+            assert_ne!(answer.status, 200, "{fault:?}: {}", answer.body);
+        }
+
+        assert_eq!(line.codes(phone).len(), most, "{fault:?}");
+        assert_eq!(attempts_left(&app, &id).await, 5, "{fault:?}");
+        line.world.sandbox.disarm_all();
+        line.world.clock.advance(30);
+        assert_eq!(app.resend(&id).await.status, 200, "{fault:?}");
+        assert_eq!(line.codes(phone).len(), most + 1, "{fault:?}: a new name");
+        let verified = app.verify(&id, &line.code(phone)).await;
+        assert_eq!(verified.status, 200, "{fault:?}: {}", verified.body);
+    }
 }
 
 /// An SMS of which nobody knows whether it left is sent again by its own name, so that it is one SMS

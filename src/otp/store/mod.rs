@@ -49,7 +49,8 @@ pub(crate) struct StoredRequest {
 pub(crate) struct Sms {
     /// The operations they were sent for, newest last.
     pub(crate) send_ids: Vec<Uuid>,
-    /// The latest one's name for the provider; only requests from before there were names have none.
+    /// The latest one's name for the provider; none where it must not be asked for by that name again,
+    /// and in requests from before there were names.
     pub(crate) key: Option<Uuid>,
     /// How far the latest one has come.
     pub(crate) delivery: Delivery,

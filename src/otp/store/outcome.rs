@@ -16,8 +16,8 @@ pub(in crate::otp) enum Outcome {
         accepted: Accepted,
         ask_at: DateTime<Utc>,
     },
-    /// It may have left, or not.
-    Unknown,
+    /// It may have left, or not; `ask_again` is whether the provider may be asked by its name.
+    Unknown { ask_again: bool },
     /// It surely never left; at this time.
     NeverLeft { at: DateTime<Utc> },
 }
@@ -31,7 +31,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         match outcome {
             Outcome::Accepted { accepted, ask_at } => self.accept(sent, accepted, *ask_at).await,
-            Outcome::Unknown => self.leave_open(sent).await,
+            Outcome::Unknown { ask_again } => self.leave_open(sent, *ask_again).await,
             Outcome::NeverLeft { at } => self.refund(sent, *at).await,
         }
     }
@@ -68,12 +68,15 @@ impl Store {
         Ok(())
     }
 
-    async fn leave_open(&self, sent: &Sent) -> Result<(), StoreError> {
+    async fn leave_open(&self, sent: &Sent, ask_again: bool) -> Result<(), StoreError> {
         sqlx::query!(
-            "UPDATE otp_requests SET delivery = 'unknown', due_at = NULL
-             WHERE id = $1 AND send_ids[cardinality(send_ids)] = $2 AND delivery = 'queued'",
+            "UPDATE otp_requests SET delivery = 'unknown', due_at = NULL,
+                 provider_key = CASE WHEN $3 THEN provider_key END
+             WHERE id = $1 AND send_ids[cardinality(send_ids)] = $2
+                 AND delivery IN ('queued', 'unknown')",
             sent.request.0,
             sent.send_id,
+            ask_again,
         )
         .execute(&self.pool)
         .await?;
