@@ -30,6 +30,7 @@ mod tutorial;
 
 mod vendor_bytes;
 mod vendor_checks;
+mod vendor_gateway;
 mod vendor_mode;
 mod vendor_secrets;
 mod vendor_sends;
