@@ -49,11 +49,12 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) async fn new(connect: PgConnectOptions, settings: &[(&str, &str)]) -> Self {
         let world = World::new(connect).await;
+        let calm = [settings, &[PATIENT]].concat();
         let touchy = [settings, &[("PROVIDER__BREAKER_MIN_CALLS", "1")]].concat();
         Self {
             app: world.instance_with(settings, "").await,
             touchy: world.instance_with(&touchy, "").await,
-            calm: world.instance_with(settings, "").await,
+            calm: world.instance_with(&calm, "").await,
             phones: 0..1_000_000,
             world,
         }
