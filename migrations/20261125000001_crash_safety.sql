@@ -13,17 +13,20 @@ ALTER TABLE otp_requests
     -- lease; once sent, the next question to the provider about its delivery; NULL when all is known
     -- that will be.
     ADD COLUMN due_at timestamptz,
-    -- Questions asked about the delivery of the latest SMS.
+    -- Questions asked about the latest SMS: about its delivery once it is sent; before that, how often
+    -- the provider was asked for it once more because its answer was lost.
     ADD COLUMN polls smallint NOT NULL DEFAULT 0;
 
 CREATE INDEX otp_requests_due_at_idx ON otp_requests (due_at) WHERE due_at IS NOT NULL;
 
 ALTER TABLE phone_throttles
-    -- The request that the live one superseded, with its sends and tries: live again if the SMS of
-    -- the live one surely never left.
+    -- The request that the live one superseded, with its sends, its tries and its code without an
+    -- answer (see below): live again if the SMS of the live one surely never left.
     ADD COLUMN superseded_request_id uuid,
     ADD COLUMN superseded_sends integer NOT NULL DEFAULT 0,
     ADD COLUMN superseded_attempts integer NOT NULL DEFAULT 0,
+    ADD COLUMN superseded_check_tag bytea,
+    ADD COLUMN superseded_check_sealed bytea,
     -- The code being asked about at the provider (code_owner = "vendor"): which operation asks, and
     -- until when nobody else may.
     ADD COLUMN check_id uuid,

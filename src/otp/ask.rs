@@ -34,6 +34,10 @@ use crate::telemetry::Chain;
 /// How often a lease that somebody else has is looked at; most calls to a provider take longer.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
+/// How often the provider is asked once more for an SMS whose fate is not known: as often as a code may
+/// be tried.
+const REMINDERS: i16 = 5;
+
 /// What all of the provider's answers about one code come to.
 #[derive(Clone, Copy)]
 enum Finding {
@@ -49,6 +53,8 @@ enum Finding {
 enum NoWord {
     /// The provider did not say; whether it looked at the code at all.
     Provider { error: ProviderError, looked: bool },
+    /// There is no code that it could be asked about.
+    NothingToAsk,
     /// The database failed.
     Store(StoreError),
 }
@@ -134,6 +140,10 @@ impl Otp {
                 });
                 Err(no_word(check.request, error))
             }
+            Err(NoWord::NothingToAsk) => {
+                let_go(self.store.give_back(check, reserved).await);
+                Err(VerifyError::NotLive)
+            }
             Err(NoWord::Store(error)) => Err(error.into()),
         }
     }
@@ -146,7 +156,10 @@ impl Otp {
         deadline: Deadline,
     ) -> Result<Finding, NoWord> {
         let references = self.references(check.request, deadline, check.now);
-        let references = references.await.map_err(not_looked)?;
+        let references = references.await?;
+        if references.is_empty() {
+            return Err(NoWord::NothingToAsk);
+        }
         if let Some(earlier) = self.earlier(reserved) {
             match self.look_into(&earlier, true, &references, deadline).await {
                 // Then this one, which is another, is not. The earlier one stays remembered.
@@ -204,22 +217,27 @@ impl Otp {
 
     /// The provider's handles of the codes sent for a request. If its word on the latest SMS was
     /// lost, the same send is asked for once more by its stored name: the provider then tells the
-    /// handle, and sends at most the one SMS that was admitted.
+    /// handle, and sends at most the one SMS that was admitted. In case it does not keep to that, it is
+    /// asked [`REMINDERS`] times at most.
     async fn references(
         &self,
         request: &StoredRequest,
         deadline: Deadline,
         now: DateTime<Utc>,
-    ) -> Result<Vec<String>, ProviderError> {
+    ) -> Result<Vec<String>, NoWord> {
         let mut references = request.sms.references.clone();
         let lost = request
             .sms
             .key
             .zip(request.sms.send_ids.last().copied())
-            .filter(|_| references.is_empty() || request.sms.is_unresolved());
+            .filter(|_| request.sms.is_unresolved());
         let (Some((key, send_id)), Ok(phone)) = (lost, self.open_phone(request)) else {
             return Ok(references);
         };
+        let taken = self.store.take_reminder(request.id, send_id, REMINDERS);
+        if !taken.await.map_err(NoWord::Store)? {
+            return Ok(references);
+        }
         let code = self.code_of_stored(request);
         let message = Message {
             phone: &phone,
@@ -227,8 +245,7 @@ impl Otp {
             valid_for: request.standing.expires_at - now,
             key,
         };
-        let result = self.provider.send(message, deadline).await;
-        match result {
+        match self.provider.send(message, deadline).await {
             Ok(accepted) => {
                 references.extend(accepted.reference.clone());
                 let sent = Sent {
@@ -243,8 +260,16 @@ impl Otp {
                 self.conclude(sent, &Ok(accepted)).await;
                 Ok(references)
             }
-            Err(_) if !references.is_empty() => Ok(references),
-            Err(error) => Err(error),
+            Err(error) => {
+                if error.surely_not_done() {
+                    let back = self.store.give_back_reminder(request.id, send_id);
+                    back.await.map_err(NoWord::Store)?;
+                }
+                if references.is_empty() {
+                    return Err(not_looked(error));
+                }
+                Ok(references)
+            }
         }
     }
 }

@@ -1,23 +1,9 @@
 //! Limits and single use, raced over parallel calls and several instances on one database.
 
-use std::collections::BTreeMap;
-
 use futures_util::future::{join, join_all};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use crate::support::{Answer, PHONE, World, wrong};
-
-fn by_outcome(answers: &[Answer]) -> BTreeMap<String, usize> {
-    let mut counts = BTreeMap::new();
-    for answer in answers {
-        let body = answer.json();
-        let code = body["code"].as_str().unwrap_or("ok");
-        *counts
-            .entry(format!("{} {code}", answer.status))
-            .or_default() += 1;
-    }
-    counts
-}
+use crate::support::{PHONE, World, by_outcome, wrong};
 
 /// security.md 1.
 #[sqlx::test]

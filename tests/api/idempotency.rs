@@ -3,17 +3,10 @@
 use futures_util::future::join_all;
 use otp_auth::sandbox::{Fault, FaultKind};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use crate::support::{Answer, Instance, OTHER_PHONE, PHONE, World, wrong};
-
-async fn post(app: &Instance, path: &str, key: &str, body: &Value) -> Answer {
-    let request = app
-        .request(Method::POST, path)
-        .header("idempotency-key", key);
-    Answer::of(request.json(body)).await
-}
+use crate::support::{Answer, OTHER_PHONE, PHONE, World, wrong};
 
 /// security.md 21.
 #[sqlx::test]
@@ -25,8 +18,8 @@ async fn the_same_key_and_body_is_one_sms_and_the_same_reply(
     let (one, two) = (world.instance().await, world.instance().await);
     let body = json!({"phone_number": PHONE});
 
-    let first = post(&one, "/v1/otp/send", "k1", &body).await;
-    let again = post(&two, "/v1/otp/send", "k1", &body).await;
+    let first = one.post_once("/v1/otp/send", "k1", &body).await;
+    let again = two.post_once("/v1/otp/send", "k1", &body).await;
 
     assert_eq!(first.status, 201);
     assert_eq!((again.status, &again.body), (201, &first.body));
@@ -39,15 +32,12 @@ async fn the_same_key_and_body_is_one_sms_and_the_same_reply(
 async fn the_same_key_with_another_body_is_a_conflict(_: PgPoolOptions, connect: PgConnectOptions) {
     let world = World::new(connect).await;
     let app = world.instance().await;
-    post(&app, "/v1/otp/send", "k1", &json!({"phone_number": PHONE})).await;
+    app.post_once("/v1/otp/send", "k1", &json!({"phone_number": PHONE}))
+        .await;
 
-    let other = post(
-        &app,
-        "/v1/otp/send",
-        "k1",
-        &json!({"phone_number": OTHER_PHONE}),
-    )
-    .await;
+    let other = app
+        .post_once("/v1/otp/send", "k1", &json!({"phone_number": OTHER_PHONE}))
+        .await;
 
     assert_eq!(other.problem(), (422, "idempotency_conflict".to_owned()));
     assert_eq!(world.sms_count(OTHER_PHONE), 0);
@@ -67,14 +57,8 @@ async fn of_parallel_calls_with_one_key_one_works_and_the_others_wait(
     });
     let body = json!({"phone_number": PHONE});
 
-    let calls = (0..20).map(|n| {
-        post(
-            if n % 2 == 0 { &one } else { &two },
-            "/v1/otp/send",
-            "k1",
-            &body,
-        )
-    });
+    let calls = (0..20)
+        .map(|n| if n % 2 == 0 { &one } else { &two }.post_once("/v1/otp/send", "k1", &body));
     let answers = join_all(calls).await;
 
     let created: Vec<&Answer> = answers
@@ -102,8 +86,8 @@ async fn a_verify_whose_reply_was_lost_gives_the_same_tokens_again(
     let id = app.sent(PHONE).await;
     let body = json!({"request_id": id, "code": world.code(PHONE)});
 
-    let first = post(&app, "/v1/otp/verify", "v1", &body).await;
-    let again = post(&app, "/v1/otp/verify", "v1", &body).await;
+    let first = app.post_once("/v1/otp/verify", "v1", &body).await;
+    let again = app.post_once("/v1/otp/verify", "v1", &body).await;
 
     assert_eq!(first.status, 200, "{}", first.body);
     assert_eq!((again.status, &again.body), (200, &first.body));
@@ -118,8 +102,8 @@ async fn a_repeated_wrong_code_costs_one_try(_: PgPoolOptions, connect: PgConnec
     let id = app.sent(PHONE).await;
     let body = json!({"request_id": id, "code": wrong(&world.code(PHONE))});
 
-    let first = post(&app, "/v1/otp/verify", "v1", &body).await;
-    let again = post(&app, "/v1/otp/verify", "v1", &body).await;
+    let first = app.post_once("/v1/otp/verify", "v1", &body).await;
+    let again = app.post_once("/v1/otp/verify", "v1", &body).await;
 
     assert_eq!(first.problem(), (401, "otp_incorrect".to_owned()));
     assert_eq!((again.status, again.body), (401, first.body));
@@ -132,11 +116,11 @@ async fn a_refusal_that_asks_to_come_back_is_not_kept(_: PgPoolOptions, connect:
     let app = world.instance().await;
     app.sent(PHONE).await;
     let body = json!({"phone_number": PHONE});
-    let refused = post(&app, "/v1/otp/send", "k1", &body).await;
+    let refused = app.post_once("/v1/otp/send", "k1", &body).await;
     assert_eq!(refused.status, 429);
     world.clock.advance(refused.retry_after());
 
-    assert_eq!(post(&app, "/v1/otp/send", "k1", &body).await.status, 201);
+    assert_eq!(app.post_once("/v1/otp/send", "k1", &body).await.status, 201);
 }
 
 #[sqlx::test]
@@ -147,18 +131,18 @@ async fn a_key_is_kept_for_fifteen_minutes_and_belongs_to_one_operation(
     let world = World::new(connect).await;
     let app = world.instance().await;
     let body = json!({"phone_number": PHONE});
-    let first = post(&app, "/v1/otp/send", "k1", &body).await;
+    let first = app.post_once("/v1/otp/send", "k1", &body).await;
     let resend = json!({"request_id": first.text("request_id")});
-    let other_operation = post(&app, "/v1/otp/resend", "k1", &resend).await;
+    let other_operation = app.post_once("/v1/otp/resend", "k1", &resend).await;
     assert_eq!(other_operation.text("limit"), "cooldown", "not a conflict");
 
     world.clock.advance(899);
     assert_eq!(
-        post(&app, "/v1/otp/send", "k1", &body).await.body,
+        app.post_once("/v1/otp/send", "k1", &body).await.body,
         first.body
     );
     world.clock.advance(1);
-    let fresh = post(&app, "/v1/otp/send", "k1", &body).await;
+    let fresh = app.post_once("/v1/otp/send", "k1", &body).await;
     assert_eq!(fresh.status, 201);
     assert_ne!(fresh.text("request_id"), first.text("request_id"));
 }
@@ -169,25 +153,16 @@ async fn keys_that_are_no_keys_are_refused(_: PgPoolOptions, connect: PgConnectO
     let app = world.instance().await;
     let longest = "k".repeat(128);
     assert_eq!(
-        post(
-            &app,
-            "/v1/otp/send",
-            &longest,
-            &json!({"phone_number": PHONE})
-        )
-        .await
-        .status,
+        app.post_once("/v1/otp/send", &longest, &json!({"phone_number": PHONE}))
+            .await
+            .status,
         201
     );
 
     for key in ["k".repeat(129), "a b".to_owned(), String::new()] {
-        let answer = post(
-            &app,
-            "/v1/otp/send",
-            &key,
-            &json!({"phone_number": OTHER_PHONE}),
-        )
-        .await;
+        let answer = app
+            .post_once("/v1/otp/send", &key, &json!({"phone_number": OTHER_PHONE}))
+            .await;
         assert_eq!(
             answer.problem(),
             (400, "invalid_request".to_owned()),

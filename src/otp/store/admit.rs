@@ -71,7 +71,8 @@ impl Store {
                 ON CONFLICT (phone_index) DO UPDATE SET
                     (send_log, cooldown_until, last_send_id, live_request_id, live_sends,
                      live_attempts, superseded_request_id, superseded_sends, superseded_attempts,
-                     check_id, check_until, check_tag, check_sealed) = (
+                     superseded_check_tag, superseded_check_sealed, check_id, check_until,
+                     check_tag, check_sealed) = (
                         SELECT
                             CASE WHEN ok THEN recent || $2 ELSE p.send_log END,
                             CASE WHEN ok THEN $2 + pause * interval '1 second'
@@ -83,6 +84,8 @@ impl Store {
                             CASE WHEN ok THEN p.live_request_id ELSE p.superseded_request_id END,
                             CASE WHEN ok THEN p.live_sends ELSE p.superseded_sends END,
                             CASE WHEN ok THEN p.live_attempts ELSE p.superseded_attempts END,
+                            CASE WHEN ok THEN p.check_tag ELSE p.superseded_check_tag END,
+                            CASE WHEN ok THEN p.check_sealed ELSE p.superseded_check_sealed END,
                             CASE WHEN ok THEN NULL ELSE p.check_id END,
                             CASE WHEN ok THEN NULL ELSE p.check_until END,
                             CASE WHEN ok THEN NULL ELSE p.check_tag END,

@@ -2,10 +2,11 @@
 //! result, since a lost connection does not tell whether it was.
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use super::{Sent, Store};
 use crate::database::StoreError;
-use crate::otp::request::Delivery;
+use crate::otp::request::{Delivery, RequestId};
 use crate::provider::Accepted;
 
 /// What became of an admitted SMS.
@@ -47,11 +48,12 @@ impl Store {
         let ask_at = accepted.message_id.as_ref().map(|_| ask_at);
         sqlx::query!(
             "UPDATE otp_requests AS r SET
-                 (delivery, provider_message_id, due_at) = (
+                 (delivery, provider_message_id, due_at, polls) = (
                      SELECT
                          CASE WHEN latest THEN 'sent' ELSE r.delivery END,
                          CASE WHEN latest THEN $3 ELSE r.provider_message_id END,
-                         CASE WHEN latest THEN $5 ELSE r.due_at END
+                         CASE WHEN latest THEN $5 ELSE r.due_at END,
+                         CASE WHEN latest THEN 0 ELSE r.polls END
                      FROM (SELECT r.send_ids[cardinality(r.send_ids)] = $2
                                AND r.delivery IN ('queued', 'unknown')) AS state (latest)),
                  provider_refs = CASE WHEN $4::text IS NULL OR $4 = ANY(r.provider_refs)
@@ -62,6 +64,46 @@ impl Store {
             accepted.message_id,
             accepted.reference,
             ask_at,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Takes one of the times that the provider may be asked once more for the latest SMS, whose fate
+    /// is not known; `false` if none is left. It should send nothing then, but no limit would stop it
+    /// if it did.
+    pub(in crate::otp) async fn take_reminder(
+        &self,
+        request: RequestId,
+        send_id: Uuid,
+        most: i16,
+    ) -> Result<bool, StoreError> {
+        let taken = sqlx::query!(
+            "UPDATE otp_requests SET polls = polls + 1
+             WHERE id = $1 AND send_ids[cardinality(send_ids)] = $2 AND polls < $3
+                 AND delivery IN ('queued', 'unknown')",
+            request.0,
+            send_id,
+            most,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(taken.rows_affected() == 1)
+    }
+
+    /// Gives such a time back: the provider certainly did nothing.
+    pub(in crate::otp) async fn give_back_reminder(
+        &self,
+        request: RequestId,
+        send_id: Uuid,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "UPDATE otp_requests SET polls = polls - 1
+             WHERE id = $1 AND send_ids[cardinality(send_ids)] = $2 AND polls > 0
+                 AND delivery IN ('queued', 'unknown')",
+            request.0,
+            send_id,
         )
         .execute(&self.pool)
         .await?;
@@ -96,10 +138,10 @@ impl Store {
                      send_log = array_remove(p.send_log, $4),
                      cooldown_until = CASE WHEN p.last_send_id = $8 THEN $4
                                            ELSE p.cooldown_until END,
-                     -- What is remembered of a code belongs to the request that ends.
+                     -- What is remembered of a code belongs to its request.
                      (check_tag, check_sealed) = (
-                         SELECT CASE WHEN NOT ends THEN p.check_tag END,
-                             CASE WHEN NOT ends THEN p.check_sealed END
+                         SELECT CASE WHEN ends THEN p.superseded_check_tag ELSE p.check_tag END,
+                             CASE WHEN ends THEN p.superseded_check_sealed ELSE p.check_sealed END
                          FROM (SELECT $5 AND coalesce(p.live_request_id = $1, false)) AS state (ends)),
                      (live_request_id, live_sends, live_attempts, superseded_request_id) = (
                          SELECT

@@ -5,7 +5,7 @@
 //! - [`CodeOwner::Vendor`]: `POST /otp/send {phoneNumber, idempotencyKey}`, then
 //!   `POST /otp/verify {requestId, otpCode}`, as its tutorials tell.
 //!
-//! Which one is a setting, never guessed. What its answers mean is in [`answer`].
+//! Which one is a setting, never guessed. What its answers mean is in `answer.rs`.
 
 mod answer;
 

@@ -2,8 +2,13 @@
 //! instances of the service as the test wants.
 
 mod answer;
+pub(crate) mod bench;
 mod clock;
+mod gateway;
+mod line;
+pub(crate) mod raw;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +24,8 @@ use tokio::sync::watch;
 
 pub(crate) use answer::Answer;
 pub(crate) use clock::TestClock;
+pub(crate) use gateway::GATEWAY_SECRET;
+pub(crate) use line::Line;
 
 /// An Indian mobile number.
 pub(crate) const PHONE: &str = "+919876543210";
@@ -43,6 +50,11 @@ scopes = ["phone", "orders:read"]
 "#;
 /// The confidential client's secret.
 pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// The key from which all others derive.
+pub(crate) const MASTER_KEY: &str = "bWFzdGVyIGtleSBvZiB0aGUgdGVzdHMsIDMyIGJ5dGU=";
+/// The key of the account at StartMessaging.
+pub(crate) const API_KEY: &str = "sm_live_0123456789012345678901234567890123456789";
 
 /// Everything around the service.
 pub(crate) struct World {
@@ -124,18 +136,20 @@ impl World {
         );
         let file = std::env::temp_dir().join(name);
         std::fs::write(&file, toml).unwrap();
+        let environment = self.environment(settings).into_iter();
+        let settings = Settings::load(environment, Some(&file)).unwrap();
+        std::fs::remove_file(file).unwrap();
+        settings
+    }
+
+    /// The environment of an instance with further settings.
+    pub(crate) fn environment(&self, settings: &[(&str, &str)]) -> BTreeMap<String, String> {
         let usual = [
             ("SERVER__BIND", "127.0.0.1:0"),
             ("SERVER__ADMIN_BIND", "127.0.0.1:0"),
             ("SERVER__WORKERS", "2"),
-            (
-                "SECRETS__MASTER_KEY",
-                "bWFzdGVyIGtleSBvZiB0aGUgdGVzdHMsIDMyIGJ5dGU=",
-            ),
-            (
-                "STARTMESSAGING__API_KEY",
-                "sm_live_0123456789012345678901234567890123456789",
-            ),
+            ("SECRETS__MASTER_KEY", MASTER_KEY),
+            ("STARTMESSAGING__API_KEY", API_KEY),
             ("LIMITS__IP__SENDS_PER_MINUTE", "0"),
             ("LIMITS__IP__SENDS_PER_10_MINUTES", "0"),
             ("LIMITS__IP__SENDS_PER_HOUR", "0"),
@@ -148,8 +162,7 @@ impl World {
         ];
         let named =
             |(name, value): &(&str, &str)| (format!("OTP_AUTH__{name}"), (*value).to_owned());
-        let mut environment: std::collections::BTreeMap<String, String> =
-            usual.iter().map(named).collect();
+        let mut environment: BTreeMap<String, String> = usual.iter().map(named).collect();
         environment.insert(
             "DATABASE_URL".to_owned(),
             self.connect.to_url_lossy().to_string(),
@@ -159,9 +172,7 @@ impl World {
             self.sandbox.url(),
         );
         environment.extend(settings.iter().map(named));
-        let settings = Settings::load(environment.into_iter(), Some(&file)).unwrap();
-        std::fs::remove_file(file).unwrap();
-        settings
+        environment
     }
 
     /// The code in the newest SMS to a number, read as its owner would.
@@ -244,9 +255,36 @@ impl Instance {
         .await
     }
 
+    /// Posts with an `Idempotency-Key`.
+    pub(crate) async fn post_once(&self, path: &str, key: &str, body: &Value) -> Answer {
+        let request = self
+            .request(Method::POST, path)
+            .header("idempotency-key", key);
+        Answer::of(request.json(body)).await
+    }
+
+    /// What the circuit breaker does, as `/readyz` tells.
+    pub(crate) async fn breaker(&self) -> String {
+        let ready = Answer::of(self.http.get(format!("{}/readyz", self.admin))).await;
+        let check = &ready.json()["checks"]["provider:breaker"][0];
+        check["observedValue"].as_str().unwrap().to_owned()
+    }
+
     pub(crate) async fn report(&self, request_id: &str) -> Answer {
         self.get(&format!("/v1/otp/{request_id}")).await
     }
+}
+
+/// How many answers there are of each status and problem code.
+pub(crate) fn by_outcome(answers: &[Answer]) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for answer in answers {
+        let body = answer.json();
+        let code = body["code"].as_str().unwrap_or("ok");
+        let outcome = format!("{} {code}", answer.status);
+        *counts.entry(outcome).or_default() += 1;
+    }
+    counts
 }
 
 /// A code of six digits that is not this one.

@@ -46,7 +46,7 @@ impl Statement {
             Self::Claim => "INSERT INTO idempotency_keys",
             Self::Begin => "INSERT INTO phone_throttles",
             Self::BeginResend => "(send_log, cooldown_until, last_send_id, live_sends) =",
-            Self::Accept => "(delivery, provider_message_id, due_at) =",
+            Self::Accept => "(delivery, provider_message_id, due_at, polls) =",
             Self::Refund => "WITH refunded AS",
             Self::Reserve => "(check_repeats, check_tag,",
             Self::Release => "SET check_until = NULL",

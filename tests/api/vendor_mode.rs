@@ -1,0 +1,409 @@
+//! Codes that the vendor makes and checks, while the vendor or the way to it fails.
+//!
+//! A vendor says "right" once and then "used before". If its first word is lost, the code that was
+//! tried then, and no other, may be believed to have been the right one.
+
+use futures_util::future::join_all;
+use otp_auth::sandbox::{Fault, FaultKind};
+use serde_json::json;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::support::{Answer, Instance, Line, OTHER_PHONE, PHONE, World, wrong};
+
+/// Less than the 10 s that a 429 asks for, and soon over where nothing comes.
+const IMPATIENT: (&str, &str) = ("STARTMESSAGING__TIMEOUT_MS", "1500");
+
+async fn start(connect: PgConnectOptions, more: &[(&str, &str)]) -> (Line, Instance) {
+    let line = Line::startmessaging_vendor(connect).await;
+    let app = line.instance_with(&[&[IMPATIENT], more].concat(), "").await;
+    (line, app)
+}
+
+fn phone(number: usize) -> String {
+    format!("+9198765432{number:02}")
+}
+
+async fn attempts_left(app: &Instance, id: &str) -> i64 {
+    let report = app.report(id).await.json();
+    report["attempts_remaining"].as_i64().unwrap()
+}
+
+async fn sessions(world: &World) -> i64 {
+    let sessions = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM sessions"#);
+    sessions.fetch_one(&world.pool).await.unwrap()
+}
+
+/// A fault, what the caller sees of it, and whether the vendor had looked at the code.
+const LOST_ANSWERS: [(FaultKind, u16, &str); 6] = [
+    (FaultKind::ResetBefore, 504, "provider_timeout"),
+    (FaultKind::ResetAfterSend, 504, "provider_timeout"),
+    (FaultKind::Hang, 504, "provider_timeout"),
+    (FaultKind::Http500, 502, "provider_error"),
+    (FaultKind::Http502Html, 502, "provider_error"),
+    (FaultKind::Garbage, 502, "provider_error"),
+];
+
+fn shows(answer: &Answer, id: &str, status: u16, code: &str, why: &str) {
+    assert_eq!(answer.problem(), (status, code.to_owned()), "{why}");
+    assert_eq!(answer.text("request_id"), id, "{why}");
+}
+
+#[sqlx::test]
+async fn a_right_code_whose_answer_was_lost_costs_one_try_and_still_signs_in(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let (line, app) = start(connect, &[]).await;
+    for (number, (fault, status, code)) in LOST_ANSWERS.into_iter().enumerate() {
+        let (phone, why) = (phone(number), format!("{fault:?}"));
+        let id = app.sent(&phone).await;
+        let right = line.code(&phone);
+        line.world.sandbox.arm(Fault::once(fault));
+
+        shows(&app.verify(&id, &right).await, &id, status, code, &why);
+        assert_eq!(attempts_left(&app, &id).await, 4, "{why}");
+        line.world.sandbox.arm(Fault::once(fault));
+        shows(&app.verify(&id, &right).await, &id, status, code, &why);
+        assert_eq!(attempts_left(&app, &id).await, 4, "{why}: no further try");
+
+        let again = app.verify(&id, &right).await;
+        assert_eq!(again.status, 200, "{why}: {}", again.body);
+        // So many failures would open the breaker.
+        line.world.clock.advance(60);
+    }
+}
+
+/// An answer that was lost is none to keep for an `Idempotency-Key`: the repeat finds it out.
+#[sqlx::test]
+async fn a_repeat_after_a_lost_yes_signs_in_and_is_then_the_same(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let (line, app) = start(connect, &[]).await;
+    let id = app.sent(PHONE).await;
+    let body = json!({"request_id": id, "code": line.code(PHONE)});
+    let arm = |fault| line.world.sandbox.arm(Fault::once(fault));
+    arm(FaultKind::ResetAfterSend);
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        answers.push(app.post_once("/v1/otp/verify", "k", &body).await);
+    }
+
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses, [504, 200, 200]);
+    assert_eq!(answers[1].body, answers[2].body);
+    assert_eq!(sessions(&line.world).await, 1);
+}
+
+#[sqlx::test]
+async fn a_wrong_code_whose_answer_was_lost_is_still_wrong_and_counted_once(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let (line, app) = start(connect, &[]).await;
+    for (number, (fault, ..)) in LOST_ANSWERS.into_iter().enumerate() {
+        let phone = phone(number);
+        let id = app.sent(&phone).await;
+        let right = line.code(&phone);
+        line.world.sandbox.arm(Fault::once(fault));
+        assert!(app.verify(&id, &wrong(&right)).await.status >= 502);
+
+        let again = app.verify(&id, &wrong(&right)).await;
+
+        assert_eq!(again.problem(), (401, "otp_incorrect".to_owned()));
+        assert_eq!(again.json()["attempts_remaining"], 4, "{fault:?}");
+        assert_eq!(app.verify(&id, &right).await.status, 200, "{fault:?}");
+        line.world.clock.advance(60);
+    }
+}
+
+/// Somebody else's yes is not for whoever comes next, however often he comes; and it stays that
+/// somebody's.
+#[sqlx::test]
+async fn a_lost_yes_signs_in_its_own_code_and_no_other(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let (line, app) = start(connect, &[]).await;
+    // Whether the first answer about the other code is lost too.
+    for (phone, lost) in [(PHONE, false), (OTHER_PHONE, true)] {
+        let id = app.sent(phone).await;
+        let right = line.code(phone);
+        let arm = |fault| line.world.sandbox.arm(Fault::once(fault));
+        arm(FaultKind::ResetAfterSend);
+        assert_eq!(app.verify(&id, &right).await.status, 504);
+        if lost {
+            arm(FaultKind::ResetAfterSend);
+        }
+
+        for _ in 0..3 {
+            let answer = app.verify(&id, &wrong(&right)).await;
+            assert_ne!(answer.status, 200, "{}", answer.body);
+        }
+
+        assert_eq!(app.verify(&id, &right).await.status, 200);
+    }
+    assert_eq!(sessions(&line.world).await, 2);
+}
+
+/// A refused newer send makes the older request live again, with what is remembered of its codes.
+#[sqlx::test]
+async fn a_lost_yes_signs_no_other_code_in_after_a_send_that_never_left(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let (line, app) = start(connect, &[]).await;
+    for (phone, lost) in [(PHONE, false), (OTHER_PHONE, true)] {
+        let arm = |fault| line.world.sandbox.arm(Fault::once(fault));
+        let id = app.sent(phone).await;
+        let right = line.code(phone);
+        arm(FaultKind::ResetAfterSend);
+        assert_eq!(app.verify(&id, &right).await.status, 504);
+        line.world.clock.advance(30);
+        arm(FaultKind::NumberCooling);
+        assert_eq!(app.send(phone).await.status, 429);
+        assert_eq!(app.report(&id).await.text("status"), "pending");
+        if lost {
+            arm(FaultKind::ResetAfterSend);
+        }
+
+        for _ in 0..3 {
+            let answer = app.verify(&id, &wrong(&right)).await;
+            assert_ne!(answer.status, 200, "{}", answer.body);
+        }
+
+        assert_eq!(app.verify(&id, &right).await.status, 200);
+    }
+    assert_eq!(sessions(&line.world).await, 2);
+}
+
+/// However lost answers and callers mix, the right code signs in once at most, and no other does.
+#[sqlx::test]
+async fn parallel_codes_and_lost_answers_sign_no_wrong_code_in(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let (line, app) = start(connect, &[("STARTMESSAGING__TIMEOUT_MS", "9000")]).await;
+    let two = line.instance().await;
+    for (number, (lost, wrong_ones)) in [(0, 0), (1, 0), (1, 10), (2, 10), (5, 10)]
+        .into_iter()
+        .enumerate()
+    {
+        let phone = phone(number);
+        let id = app.sent(&phone).await;
+        let right = line.code(&phone);
+        let before = sessions(&line.world).await;
+        line.world.sandbox.arm(Fault {
+            times: Some(lost),
+            ..Fault::always(FaultKind::ResetAfterSend)
+        });
+
+        let others: Vec<String> = (0..wrong_ones).map(|n| format!("{n:06}")).collect();
+        let codes = (0..10).map(|_| &right).chain(&others);
+        let calls = codes.enumerate().map(|(n, code)| {
+            let (app, id) = (if n % 2 == 0 { &app } else { &two }, &id);
+            async move { (code, app.verify(id, code).await) }
+        });
+        let answers = join_all(calls).await;
+        line.world.sandbox.disarm_all();
+
+        let signed_in = answers.iter().filter(|(_, answer)| answer.status == 200);
+        let signed_in: Vec<&String> = signed_in.map(|(code, _)| *code).collect();
+        assert!(
+            signed_in.iter().all(|code| **code == right),
+            "{lost}, {wrong_ones}"
+        );
+        let made = sessions(&line.world).await - before;
+        assert!(made <= 1, "{lost}, {wrong_ones}: {made} sessions");
+        if wrong_ones == 0 {
+            assert_eq!((signed_in.len(), made), (1, 1), "{lost} lost");
+        }
+        // So many failures would open the breaker.
+        line.world.clock.advance(60);
+    }
+}
+
+/// Nobody has looked at the code: it costs neither a try nor a failure, and no lock stays.
+#[sqlx::test]
+async fn a_check_that_was_surely_not_made_costs_nothing(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    // The first failure locks, so that a lock that is left behind is seen.
+    let (line, app) = start(connect, &[("LIMITS__PHONE__FAILURES_PER_DAY", "1")]).await;
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", nobody.local_addr().unwrap());
+    drop(nobody);
+    let settings = [("STARTMESSAGING__BASE_URL", address.as_str())];
+    let lost = line.instance_with(&settings, "").await;
+    for (number, (fault, status, code)) in [
+        (Some(FaultKind::Throttled), 503, "provider_unavailable"),
+        (Some(FaultKind::Unauthorized), 503, "provider_unavailable"),
+        (Some(FaultKind::Verify404), 502, "provider_error"),
+        (None, 503, "provider_unavailable"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let phone = phone(number);
+        let id = app.sent(&phone).await;
+        let right = line.code(&phone);
+        let asked = if let Some(fault) = fault {
+            line.world.sandbox.arm(Fault::once(fault));
+            &app
+        } else {
+            &lost
+        };
+
+        let answer = asked.verify(&id, &right).await;
+
+        let why = format!("{fault:?}: {}", answer.body);
+        assert_eq!(answer.problem(), (status, code.to_owned()), "{why}");
+        assert!(answer.json().get("request_id").is_none(), "{why}");
+        assert_eq!(attempts_left(&app, &id).await, 5, "{why}");
+        let unmarked = "NOT EXISTS (SELECT FROM phone_throttles WHERE failure_log <> '{}'
+            OR locks <> 0 OR locked_until IS NOT NULL)";
+        line.world.until(unmarked).await;
+        // A refused account opens the breaker.
+        line.world.clock.advance(60);
+        assert_eq!(app.verify(&id, &right).await.status, 200, "{why}");
+    }
+}
+
+/// The SMS arrives, the vendor's handle of its code does not: it is asked for again by the SMS's name.
+#[sqlx::test]
+async fn a_code_whose_send_was_not_confirmed_signs_in(_: PgPoolOptions, connect: PgConnectOptions) {
+    let (line, app) = start(connect, &[]).await;
+    for (number, (fault, status, code)) in [
+        (FaultKind::ResetAfterSend, 504, "provider_timeout"),
+        (FaultKind::Hang, 504, "provider_timeout"),
+        (FaultKind::Garbage, 502, "provider_error"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let phone = phone(number);
+        line.world.sandbox.arm(Fault::once(fault));
+        let sent = app.send(&phone).await;
+        assert_eq!(sent.problem(), (status, code.to_owned()), "{fault:?}");
+        let id = sent.text("request_id");
+
+        let answer = app.verify(&id, &line.code(&phone)).await;
+
+        assert_eq!(answer.status, 200, "{fault:?}: {}", answer.body);
+        assert_eq!(line.codes(&phone).len(), 1, "{fault:?}");
+    }
+}
+
+/// It is the one SMS that was admitted, only late.
+#[sqlx::test]
+async fn a_send_that_was_lost_goes_out_when_its_code_is_asked_about(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let (line, app) = start(connect, &[]).await;
+    line.world.sandbox.arm(Fault::once(FaultKind::ResetBefore));
+    let id = app.send(PHONE).await.text("request_id");
+    assert_eq!(line.codes(PHONE).len(), 0);
+
+    let guess = app.verify(&id, "000000").await;
+
+    assert_eq!(guess.problem(), (401, "otp_incorrect".to_owned()));
+    assert_eq!(line.codes(PHONE).len(), 1);
+    assert_eq!(app.verify(&id, &line.code(PHONE)).await.status, 200);
+}
+
+/// Nobody can make the vendor text past the limits by trying codes: where it keeps to its promise, it
+/// texts once for each name, and where it does not, it is asked five times.
+#[sqlx::test]
+async fn trying_codes_of_a_send_that_is_said_to_have_failed_sends_nothing(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let (line, app) = start(connect, &[("OTP__MAX_ATTEMPTS", "10")]).await;
+    let sandbox = &line.world.sandbox;
+    for (number, (fault, then, sms, most_asked)) in [
+        (FaultKind::SendFailedAfterSend, None, 1, 2),
+        (
+            FaultKind::Http500,
+            Some(FaultKind::SendFailedAfterSend),
+            1,
+            3,
+        ),
+        (FaultKind::Http500, Some(FaultKind::Http500), 0, 6),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (phone, asked_before) = (phone(number), sandbox.requests().send);
+        sandbox.arm(Fault::once(fault));
+        let sent = app.send(&phone).await;
+        assert_eq!(sent.problem(), (502, "provider_error".to_owned()));
+        let id = sent.text("request_id");
+        if let Some(then) = then {
+            sandbox.arm(Fault::always(then));
+        }
+
+        for _ in 0..9 {
+            // Sends only fail: where checks fail too, it is by the same fault.
+            let answer = app.verify(&id, "000000").await;
+            assert_ne!(answer.status, 200, "{fault:?}: {}", answer.body);
+        }
+
+        let asked = sandbox.requests().send - asked_before;
+        assert!(
+            asked <= most_asked,
+            "{fault:?}, {then:?}: asked {asked} times"
+        );
+        assert_eq!(line.codes(&phone).len(), sms, "{fault:?}, {then:?}");
+        sandbox.disarm_all();
+        line.world.clock.advance(60);
+    }
+}
+
+/// An SMS of which nobody knows whether it left is sent again by its own name, so that it is one SMS
+/// in the end; what is confirmed is left behind, and the next SMS has a new name.
+#[sqlx::test]
+async fn a_resend_has_a_new_name_only_where_the_send_before_was_confirmed(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let (line, app) = start(connect, &[]).await;
+    // The fault of the first send, then of the first resend; SMS after them and a second resend.
+    for (number, (first, second, sms)) in [
+        (Some(FaultKind::ResetAfterSend), None, 2),
+        (Some(FaultKind::ResetBefore), None, 2),
+        (Some(FaultKind::Garbage), Some(FaultKind::Garbage), 1),
+        (None, Some(FaultKind::ResetAfterSend), 2),
+        (None, Some(FaultKind::ResetBefore), 2),
+        (None, None, 3),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (phone, why) = (phone(number), format!("{first:?}, {second:?}"));
+        let arm = |fault: Option<FaultKind>| {
+            if let Some(fault) = fault {
+                line.world.sandbox.arm(Fault::once(fault));
+            }
+        };
+        arm(first);
+        let id = app.send(&phone).await.text("request_id");
+        line.world.clock.advance(30);
+        arm(second);
+        let resent = app.resend(&id).await;
+        assert_eq!(resent.status == 200, second.is_none(), "{why}");
+        line.world.clock.advance(60);
+
+        assert_eq!(app.resend(&id).await.status, 200, "{why}");
+
+        let messages = line.world.sandbox.messages_to(&phone);
+        assert_eq!(messages.len(), sms, "{why}");
+        let keys: std::collections::HashSet<_> =
+            messages.iter().map(|sms| &sms.idempotency_key).collect();
+        assert_eq!(keys.len(), sms, "{why}: no name twice");
+        let oldest = &messages[sms - 1].code;
+        let verified = app.verify(&id, oldest).await;
+        assert_eq!(verified.status, 200, "{why}: {}", verified.body);
+    }
+}
