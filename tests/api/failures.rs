@@ -144,14 +144,25 @@ async fn a_provider_that_cannot_be_reached_is_a_503_and_costs_nothing(
     connect: PgConnectOptions,
 ) {
     let world = World::new(connect).await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", nobody.local_addr().unwrap());
+    let gone = nobody.local_addr().unwrap().port();
     drop(nobody);
-    let lost = world
-        .instance_with(&[("STARTMESSAGING__BASE_URL", address.as_str())], "")
-        .await;
-    let refused = lost.send(PHONE).await;
-    assert_eq!(refused.problem(), (503, "provider_unavailable".to_owned()));
+    // Ends every connection at once: the handshake of TLS fails.
+    std::thread::spawn(move || listener.incoming().for_each(drop));
+    for (address, why) in [
+        (format!("http://127.0.0.1:{gone}"), "nobody listens"),
+        ("http://nobody.invalid".to_owned(), "there is no such name"),
+        (format!("https://127.0.0.1:{port}"), "it does not speak TLS"),
+    ] {
+        let lost = world
+            .instance_with(&[("STARTMESSAGING__BASE_URL", address.as_str())], "")
+            .await;
+        let refused = lost.send(PHONE).await;
+        let unavailable = (503, "provider_unavailable".to_owned());
+        assert_eq!(refused.problem(), unavailable, "{why}");
+    }
 
     let found = world.instance().await;
     assert_eq!(

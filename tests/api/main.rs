@@ -29,10 +29,10 @@ mod send;
 mod status;
 mod tokens;
 mod tutorial;
-
 mod vendor_bytes;
 mod vendor_checks;
 mod vendor_gateway;
+mod vendor_lost_sends;
 mod vendor_mode;
 mod vendor_secrets;
 mod vendor_sends;
