@@ -61,7 +61,10 @@ impl Otp {
         let outcome = match result {
             Ok(accepted) => Outcome::Accepted {
                 accepted: accepted.clone(),
-                ask_at: self.first_question(now),
+                ask_at: self
+                    .provider
+                    .tells_deliveries()
+                    .then(|| self.first_question(now)),
             },
             Err(error) if error.surely_not_done() => Outcome::NeverLeft { at: now },
             Err(_) => Outcome::Unknown,

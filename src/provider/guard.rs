@@ -141,6 +141,11 @@ impl Provider {
         self.vendor.code_owner()
     }
 
+    /// Whether the vendor can be asked how far an SMS has come.
+    pub fn tells_deliveries(&self) -> bool {
+        self.vendor.tells_deliveries()
+    }
+
     /// Starts the time budget of one caller.
     pub fn deadline(&self) -> Deadline {
         Deadline(Instant::now() + self.options.total)

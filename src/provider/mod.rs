@@ -50,8 +50,12 @@ pub trait Vendor: Send + Sync {
         Box::pin(future::ready(Err(ProviderError::WrongMode { status: 0 })))
     }
 
-    /// Asks how far an SMS has come; `None` where the vendor knows nothing of it, or cannot be
-    /// asked.
+    /// Whether it can be asked how far an SMS has come.
+    fn tells_deliveries(&self) -> bool {
+        false
+    }
+
+    /// Asks how far an SMS has come; `None` where the vendor knows nothing of it.
     fn delivery<'a>(&'a self, message_id: &'a str) -> Call<'a, Option<Progress>> {
         let _ = message_id;
         Box::pin(future::ready(Ok(None)))

@@ -6,6 +6,7 @@ use crate::support::GATEWAY_SECRET;
 use crate::support::bench::End::{Account, Failed, Open, Refused, Sent};
 use crate::support::bench::{Bench, ERROR, Row, TIMEOUT, UNAVAILABLE, each_row_holds};
 use crate::support::raw::{RawVendor, Script};
+use crate::support::{Line, PHONE};
 
 fn reply(status: &str) -> Vec<Script> {
     vec![Script::reply(status, "<html>nginx</html>")]
@@ -100,4 +101,23 @@ async fn each_answer_of_a_gateway_has_one_end(_: PgPoolOptions, connect: PgConne
     let mut bench = Bench::new(connect, &settings).await;
 
     each_row_holds(&mut bench, &raw, &ROWS).await;
+}
+
+/// Its id of an SMS is kept for whoever looks into a complaint, but it cannot be asked by it.
+#[sqlx::test]
+async fn a_gateway_is_not_asked_about_deliveries(_: PgPoolOptions, connect: PgConnectOptions) {
+    let line = Line::webhook(connect).await;
+    let app = line.instance().await;
+    app.sent(PHONE).await;
+
+    let row = sqlx::query!(
+        r#"SELECT delivery, provider_message_id AS "message_id!", due_at FROM otp_requests"#
+    );
+    let row = row.fetch_one(&line.world.pool).await.unwrap();
+
+    assert_eq!(
+        (row.delivery.as_str(), row.message_id.as_str()),
+        ("sent", "1")
+    );
+    assert_eq!(row.due_at, None);
 }

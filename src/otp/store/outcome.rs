@@ -12,10 +12,10 @@ use crate::provider::Accepted;
 /// What became of an admitted SMS.
 #[derive(Clone)]
 pub(in crate::otp) enum Outcome {
-    /// The provider took it. `ask_at` is when to ask it about the delivery.
+    /// The provider took it. `ask_at` is when to ask it about the delivery, if it can be asked.
     Accepted {
         accepted: Accepted,
-        ask_at: DateTime<Utc>,
+        ask_at: Option<DateTime<Utc>>,
     },
     /// It may have left, or not.
     Unknown,
@@ -43,9 +43,9 @@ impl Store {
         &self,
         sent: &Sent,
         accepted: &Accepted,
-        ask_at: DateTime<Utc>,
+        ask_at: Option<DateTime<Utc>>,
     ) -> Result<(), StoreError> {
-        let ask_at = accepted.message_id.as_ref().map(|_| ask_at);
+        let ask_at = ask_at.filter(|_| accepted.message_id.is_some());
         sqlx::query!(
             "UPDATE otp_requests AS r SET
                  (delivery, provider_message_id, due_at, polls) = (

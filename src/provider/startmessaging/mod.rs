@@ -168,6 +168,10 @@ impl Vendor for StartMessaging {
         Box::pin(self.check_one(reference, guess))
     }
 
+    fn tells_deliveries(&self) -> bool {
+        true
+    }
+
     fn delivery<'a>(&'a self, message_id: &'a str) -> Call<'a, Option<Progress>> {
         Box::pin(self.ask(message_id))
     }
