@@ -99,6 +99,12 @@ pub async fn run(
         ),
         (
             "",
+            // Faults are armed by hand here; a minute after each would be a nuisance.
+            "OTP_AUTH__PROVIDER__BREAKER_OPEN_MS",
+            "1000".to_owned(),
+        ),
+        (
+            "",
             "OTP_AUTH__SECRETS__MASTER_KEY",
             kept_key(&directory.join("master.key"), &deps)?,
         ),

@@ -20,6 +20,7 @@ describe('the inbox', () => {
   // of its own, since a number must wait between two messages.
   const send = (phone) => post(`${world.service.url}/v1/otp/send`, { phone_number: phone });
   const open = async (size, permissions) => {
+    await world.service.untilProviderIsCalled();
     for (const kept of ['messages', 'faults']) {
       await call('DELETE', `${world.sandbox.url}/sandbox/${kept}`);
     }

@@ -209,6 +209,7 @@ class Flows {
       garbage: 502,
     })) {
       const phone = this.phone();
+      await this.world.service.untilProviderIsCalled();
       await this.world.sandbox.arm({ kind, delay_ms: 10_000 });
       await this.send(phone, status);
       const messages = await this.world.sandbox.messages(phone);

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { Database } from './database.mjs';
+import { get } from './http.mjs';
 import { OTP_AUTH, Program, environment } from './program.mjs';
 import { Sandbox } from './sandbox.mjs';
 
@@ -24,6 +25,8 @@ export function settings({ database, sandbox, ...more }) {
     OTP_AUTH__SERVER__WORKERS: '2',
     OTP_AUTH__SECRETS__MASTER_KEY: MASTER_KEY,
     OTP_AUTH__STARTMESSAGING__BASE_URL: sandbox?.url ?? 'http://127.0.0.1:9',
+    // A fault of the account opens the breaker at once.
+    OTP_AUTH__PROVIDER__BREAKER_OPEN_MS: '10',
     OTP_AUTH__TELEMETRY__LOG_FORMAT: 'json',
     OTP_AUTH__LIMITS__IP__SENDS_PER_MINUTE: '0',
     OTP_AUTH__LIMITS__IP__SENDS_PER_10_MINUTES: '0',
@@ -67,6 +70,14 @@ export class Service {
       return line && fits(line) && line;
     };
     return this.program.find(pick, JSON.stringify(fields));
+  }
+
+  /** Waits until the circuit breaker lets a call through. */
+  async untilProviderIsCalled() {
+    for (;;) {
+      const { body } = await get(`http://${this.adminAddress}/readyz`);
+      if (body.checks['provider:breaker'][0].observedValue !== 'open') return;
+    }
   }
 
   stop() {
