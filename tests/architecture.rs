@@ -170,3 +170,17 @@ fn no_source_file_is_longer_than_four_hundred_lines() {
         }
     }
 }
+
+/// The image is built without tests/ and benches/: Cargo looks for a target that has no path there,
+/// and stops.
+#[test]
+fn every_target_that_the_manifest_names_has_a_path() {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let manifest: toml::Table = fs::read_to_string(manifest).unwrap().parse().unwrap();
+    for kind in ["bin", "test", "bench", "example"] {
+        let targets = manifest.get(kind).and_then(toml::Value::as_array);
+        for target in targets.into_iter().flatten() {
+            assert!(target.get("path").is_some(), "{kind} {target}");
+        }
+    }
+}
