@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use super::Otp;
 use super::code::Guess;
+use super::deliver::tell;
 use super::request::Status;
 use super::send::{SendError, wait_until};
 use super::store::{Check, Reserved, Sent, StoredRequest};
@@ -160,7 +161,8 @@ impl Otp {
         if references.is_empty() {
             return Err(NoWord::NothingToAsk);
         }
-        if let Some(earlier) = self.earlier(reserved) {
+        if let Some((tag, sealed)) = &reserved.earlier {
+            let earlier = self.opened(tag, sealed).ok_or(NoWord::NothingToAsk)?;
             match self.look_into(&earlier, true, &references, deadline).await {
                 // Then this one, which is another, is not. The earlier one stays remembered.
                 Ok(Finding::Right) => return Ok(Finding::Wrong),
@@ -208,9 +210,9 @@ impl Otp {
         Ok(finding)
     }
 
-    /// The other code whose answer is missing.
-    fn earlier(&self, reserved: &Reserved) -> Option<Guess> {
-        let (tag, sealed) = reserved.earlier.as_ref()?;
+    /// A remembered code. One that cannot be opened cannot be told from this one by the provider's
+    /// "used before", so that nothing may be asked any more.
+    fn opened(&self, tag: &[u8], sealed: &[u8]) -> Option<Guess> {
         let opened = self.keyring.open(Seal::Guess, tag, sealed).ok()?;
         Guess::parse_tutorial(std::str::from_utf8(&opened).ok()?).ok()
     }
@@ -306,6 +308,6 @@ fn not_looked(error: ProviderError) -> NoWord {
 
 fn no_word(request: &StoredRequest, error: ProviderError) -> VerifyError {
     let request_id = request.id;
-    tracing::warn!(request.id = %request_id, error = %Chain(&error), "provider did not check a code");
+    tell(request_id, &error, "provider did not check a code");
     VerifyError::Provider { request_id, error }
 }

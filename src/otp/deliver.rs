@@ -7,10 +7,11 @@ use tokio::time::sleep;
 
 use super::Otp;
 use super::code::OtpCode;
+use super::request::RequestId;
 use super::send::SendError;
 use super::store::{Outcome, Sent, Store};
 use crate::phone::PhoneNumber;
-use crate::provider::{Accepted, Message, ProviderError};
+use crate::provider::{Accepted, Fault, Message, ProviderError};
 use crate::telemetry::Chain;
 
 /// First pause before an outcome that could not be recorded is tried again; each is twice as long.
@@ -48,10 +49,13 @@ impl Otp {
             self.provider.send(message, deadline).await
         };
         self.conclude(out.sent, &result).await;
-        result.map_err(|error| {
-            tracing::warn!(request.id = %request_id, error = %Chain(&error), "provider did not confirm a send");
-            SendError::Provider { request_id, error }
-        }).map(|_| ())
+        match result {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tell(request_id, &error, "provider did not confirm a send");
+                Err(SendError::Provider { request_id, error })
+            }
+        }
     }
 
     /// Records what became of an SMS; in the background, for a while, if the database is away. The
@@ -72,6 +76,20 @@ impl Otp {
         if let Err(error) = self.store.conclude(&sent, &outcome).await {
             tracing::error!(request.id = %sent.request, error = %Chain(&error), "outcome of a send not recorded yet");
             tokio::spawn(keep_trying(self.store.clone(), sent, outcome));
+        }
+    }
+}
+
+/// Logs a failure of the provider, as an error where somebody must act: our account or our call is at
+/// fault, and waiting mends neither.
+pub(super) fn tell(request: RequestId, error: &ProviderError, what: &'static str) {
+    let (fault, error) = (error.nature().fault, Chain(error));
+    match fault {
+        Fault::Account | Fault::Caller => {
+            tracing::error!(request.id = %request, %error, ?fault, "{what}");
+        }
+        Fault::Number | Fault::Provider | Fault::Guard => {
+            tracing::warn!(request.id = %request, %error, ?fault, "{what}");
         }
     }
 }
