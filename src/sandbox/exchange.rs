@@ -13,7 +13,7 @@ use super::body::{self, Members};
 use super::connection;
 use super::envelope::{Granted, Reply};
 use super::faults::{Fault, FaultKind, Route};
-use super::refusal::Refusal;
+use super::refusal::{ParserText, Refusal};
 use super::state::{Caller, Inner, State};
 
 /// How long a reply is held back at most.
@@ -80,6 +80,12 @@ pub(super) async fn not_found(
     state.refuse(&refusal, None).into()
 }
 
+/// What the real server says of `{x`.
+fn not_json() -> Refusal {
+    let text = "Expected property name or '}' in JSON at position 1";
+    Refusal::NotJson(ParserText(text.to_owned()))
+}
+
 fn no_route(request: &HttpRequest) -> Refusal {
     Refusal::NotFound(format!("{} {}", request.method(), request.uri()))
 }
@@ -97,6 +103,7 @@ fn instead_of_work(
                 .content_type("text/html")
                 .body(BAD_GATEWAY),
         ),
+        FaultKind::InvalidInput => Some(state.refuse(&not_json(), None).into()),
         FaultKind::Verify404 => Some(state.refuse(&no_route(request), None).into()),
         FaultKind::Slow
         | FaultKind::Hang
@@ -105,6 +112,10 @@ fn instead_of_work(
         | FaultKind::NumberCooling
         | FaultKind::InsufficientBalance
         | FaultKind::Unauthorized
+        | FaultKind::Suspended
+        | FaultKind::AddressNotAllowed
+        | FaultKind::KycPending
+        | FaultKind::ValidationError
         | FaultKind::SendFailed
         | FaultKind::SendFailedAfterSend
         | FaultKind::Garbage => None,
@@ -147,6 +158,11 @@ async fn after_work(
         | FaultKind::NumberCooling
         | FaultKind::InsufficientBalance
         | FaultKind::Unauthorized
+        | FaultKind::Suspended
+        | FaultKind::AddressNotAllowed
+        | FaultKind::KycPending
+        | FaultKind::ValidationError
+        | FaultKind::InvalidInput
         | FaultKind::SendFailed
         | FaultKind::SendFailedAfterSend
         | FaultKind::Verify404 => reply.into(),

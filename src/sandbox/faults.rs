@@ -52,6 +52,16 @@ pub enum FaultKind {
     InsufficientBalance,
     /// 401 `Invalid API key`, as after a revoked key.
     Unauthorized,
+    /// 401 `Account is suspended`.
+    Suspended,
+    /// 401 `Authentication required`, as for a key that is used from an address not on its list.
+    AddressNotAllowed,
+    /// 403 `KYC approval pending`, as before the account may send.
+    KycPending,
+    /// 400 `VALIDATION_ERROR`, as for a number that breaks a rule.
+    ValidationError,
+    /// 400 `INVALID_INPUT`, as for a body that is not JSON.
+    InvalidInput,
     /// 400 `OTP_SEND_FAILED`, no SMS.
     SendFailed,
     /// 400 `OTP_SEND_FAILED` although the SMS went out.
@@ -64,6 +74,29 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
+    /// All of them.
+    pub const ALL: [Self; 19] = [
+        Self::Slow,
+        Self::Hang,
+        Self::ResetBefore,
+        Self::ResetAfterSend,
+        Self::Http500,
+        Self::Http502Html,
+        Self::Throttled,
+        Self::NumberCooling,
+        Self::InsufficientBalance,
+        Self::Unauthorized,
+        Self::Suspended,
+        Self::AddressNotAllowed,
+        Self::KycPending,
+        Self::ValidationError,
+        Self::InvalidInput,
+        Self::SendFailed,
+        Self::SendFailedAfterSend,
+        Self::Garbage,
+        Self::Verify404,
+    ];
+
     fn touches(self, route: Route) -> bool {
         match self {
             Self::Slow
@@ -74,8 +107,13 @@ impl FaultKind {
             | Self::Http502Html
             | Self::Throttled
             | Self::Unauthorized
+            | Self::Suspended
+            | Self::AddressNotAllowed
+            | Self::KycPending
             | Self::Garbage => route != Route::Message,
             Self::NumberCooling
+            | Self::ValidationError
+            | Self::InvalidInput
             | Self::InsufficientBalance
             | Self::SendFailed
             | Self::SendFailedAfterSend => route == Route::Send,

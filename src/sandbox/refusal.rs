@@ -44,6 +44,12 @@ pub(super) enum Refusal {
     /// The API key is unknown or revoked.
     #[error("the API key is unknown")]
     InvalidApiKey,
+    /// The account is not active.
+    #[error("the account is suspended")]
+    Suspended,
+    /// The account may not send yet.
+    #[error("the account is not approved")]
+    KycPending,
     /// No such route; holds the method and the path with its query.
     #[error("there is no such route")]
     NotFound(String),
@@ -87,7 +93,10 @@ impl Refusal {
             | Self::AlreadyVerified
             | Self::UnknownRequest
             | Self::AttemptsSpent => StatusCode::BAD_REQUEST,
-            Self::AuthenticationRequired | Self::InvalidApiKey => StatusCode::UNAUTHORIZED,
+            Self::AuthenticationRequired | Self::InvalidApiKey | Self::Suspended => {
+                StatusCode::UNAUTHORIZED
+            }
+            Self::KycPending => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::IdempotencyConflict => StatusCode::CONFLICT,
             Self::Expired => StatusCode::GONE,
@@ -104,7 +113,8 @@ impl Refusal {
             Self::NumberCooling => "RATE_LIMIT_EXCEEDED",
             Self::InsufficientBalance => "INSUFFICIENT_BALANCE",
             Self::SendFailed | Self::NoCodeInText => "OTP_SEND_FAILED",
-            Self::AuthenticationRequired | Self::InvalidApiKey => "UNAUTHORIZED",
+            Self::AuthenticationRequired | Self::InvalidApiKey | Self::Suspended => "UNAUTHORIZED",
+            Self::KycPending => "FORBIDDEN",
             Self::NotFound(_) => "NOT_FOUND",
             Self::Throttled(_) | Self::Internal => "INTERNAL_ERROR",
             Self::IdempotencyConflict => "CONFLICT",
@@ -133,6 +143,8 @@ impl Refusal {
             Self::NoCodeInText => "Could not extract numeric OTP from content".to_owned(),
             Self::AuthenticationRequired => "Authentication required".to_owned(),
             Self::InvalidApiKey => "Invalid API key".to_owned(),
+            Self::Suspended => "Account is suspended".to_owned(),
+            Self::KycPending => "KYC approval pending".to_owned(),
             Self::Throttled(_) => "ThrottlerException: Too Many Requests".to_owned(),
             Self::Internal => "Internal server error".to_owned(),
             Self::IdempotencyConflict => {

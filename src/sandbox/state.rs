@@ -14,6 +14,7 @@ use super::faults::{Fault, FaultKind, Faults, Route};
 use super::messages::{Message, Messages};
 use super::refusal::Refusal;
 use super::throttle::{Allowance, FIRST_RETRY_AFTER, NumberCounter, Throttle};
+use super::validate;
 use super::vendor::Verifications;
 use super::{ApiKeyRule, Mode, SandboxOptions};
 use crate::clock::Clock;
@@ -194,7 +195,13 @@ impl State {
         if fault == Some(FaultKind::Unauthorized) || !self.api_key.accepts(key) {
             return Err(Refusal::InvalidApiKey);
         }
-        Ok(())
+        match fault {
+            Some(FaultKind::AddressNotAllowed) => Err(Refusal::AuthenticationRequired),
+            Some(FaultKind::Suspended) => Err(Refusal::Suspended),
+            Some(FaultKind::KycPending) => Err(Refusal::KycPending),
+            Some(FaultKind::ValidationError) => Err(validate::broken_phone_rule()),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// A random id.

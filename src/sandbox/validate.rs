@@ -7,6 +7,7 @@ use serde_json::Value;
 use uuid::{Uuid, Variant};
 
 use super::body::Members;
+use super::refusal::Refusal;
 
 const PHONE_RULE: &str = "Phone number must be in E.164 format";
 /// The longest idempotency key, in characters.
@@ -40,6 +41,11 @@ pub(super) struct VendorVerify {
     pub(super) request_id: String,
     /// What the user typed.
     pub(super) otp_code: String,
+}
+
+/// What a number that breaks its rule is answered.
+pub(super) fn broken_phone_rule() -> Refusal {
+    Refusal::Invalid(vec![PHONE_RULE.to_owned()])
 }
 
 /// # Errors

@@ -5,7 +5,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::support::bench::{ERROR, PATIENT, TIMEOUT, UNAVAILABLE};
 use crate::support::raw::{RawVendor, Script};
-use crate::support::{Instance, World};
+use crate::support::{Answer, Instance, PHONE, World};
 
 /// What a check comes to.
 #[derive(Clone, Copy)]
@@ -287,4 +287,27 @@ async fn a_yes_without_a_handle_is_asked_for_again(_: PgPoolOptions, connect: Pg
         assert_eq!(calls.len(), 3, "{body}");
         assert_eq!(calls[0].body, calls[1].body, "{body}: the same name");
     }
+}
+
+/// The real server makes no codes: whoever takes the tutorials at their word is told at the first send,
+/// and nobody pays for it.
+#[sqlx::test]
+async fn a_vendor_that_makes_no_codes_refuses_to_be_asked_for_one(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(connect).await;
+    let wrong_mode = [("STARTMESSAGING__CODE_OWNER", "vendor")];
+    let app = world.instance_with(&wrong_mode, "").await;
+
+    let refused = app.send(PHONE).await;
+
+    assert_eq!(refused.problem(), (502, "provider_error".to_owned()));
+    assert_eq!(refused.json().get("request_id"), None);
+    assert_eq!(app.breaker().await, "closed");
+    let metrics = Answer::of(app.http.get(format!("{}/metrics", app.admin))).await;
+    let line = r#"call="send",outcome="wrong_mode"} 1"#;
+    assert!(metrics.body.contains(line), "{}", metrics.body);
+    let right_mode = world.instance().await;
+    assert_eq!(right_mode.send(PHONE).await.status, 201, "at no cost");
 }

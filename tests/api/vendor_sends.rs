@@ -46,6 +46,11 @@ async fn each_fault_of_the_sandbox_has_one_end(_: PgPoolOptions, connect: PgConn
         ),
         (FaultKind::InsufficientBalance, Account, 0),
         (FaultKind::Unauthorized, Account, 0),
+        (FaultKind::Suspended, Account, 0),
+        (FaultKind::AddressNotAllowed, Account, 0),
+        (FaultKind::KycPending, Account, 0),
+        (FaultKind::ValidationError, Refused(502, ERROR, 0), 0),
+        (FaultKind::InvalidInput, Refused(502, ERROR, 0), 0),
     ] {
         let (calls, texted) = (sandbox.requests().send, sandbox.messages().len());
         let seen = Cell::new(None);

@@ -42,6 +42,22 @@ async fn a_fault_that_answers_gives_the_real_servers_bytes() {
             0,
         ),
         ("unauthorized", 401, "UNAUTHORIZED", "Invalid API key", 0),
+        ("suspended", 401, "UNAUTHORIZED", "Account is suspended", 0),
+        (
+            "address_not_allowed",
+            401,
+            "UNAUTHORIZED",
+            "Authentication required",
+            0,
+        ),
+        ("kyc_pending", 403, "FORBIDDEN", "KYC approval pending", 0),
+        (
+            "invalid_input",
+            400,
+            "INVALID_INPUT",
+            "Expected property name or '}' in JSON at position 1",
+            0,
+        ),
         ("send_failed", 400, "OTP_SEND_FAILED", FAILED, 0),
         ("send_failed_after_send", 400, "OTP_SEND_FAILED", FAILED, 1),
     ];
@@ -59,7 +75,7 @@ async fn a_fault_that_answers_gives_the_real_servers_bytes() {
             (status == 429).then_some("10"),
             "{kind}"
         );
-        let throttle_spoke = !["http_500", "throttled"].contains(&kind);
+        let throttle_spoke = !["http_500", "throttled", "invalid_input"].contains(&kind);
         assert_eq!(
             struck.header("x-ratelimit-limit").is_some(),
             throttle_spoke,

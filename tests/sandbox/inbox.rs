@@ -113,7 +113,7 @@ async fn the_page_offers_every_kind_of_fault() {
     let complaint = rig.arm(json!({ "kind": "?" })).await.json()["error"].to_string();
 
     let kinds: Vec<_> = complaint.split('`').skip(3).step_by(2).collect();
-    assert_eq!(kinds.len(), 14, "{complaint}");
+    assert_eq!(kinds.len(), 19, "{complaint}");
     for kind in kinds {
         assert!(page.contains(&format!("    {kind}: '")), "{kind}");
     }
