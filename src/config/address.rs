@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use url::{Host, Url};
 
+use super::reader::{Read, Reader};
+
 /// The address by which everybody knows this service: the `iss` claim, byte for byte (RFC 8725
 /// section 3.8). A URL without query, fragment, credentials or trailing slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +78,19 @@ pub(super) fn service_url(text: &str) -> Result<Url, AddressError> {
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(AddressError::QueryOrFragment);
+    }
+    Ok(url)
+}
+
+/// An address that this service calls.
+///
+/// Plain http is fine on the loopback interface, also in production: nothing but an explicit
+/// setting leads there, and a local egress proxy is a common one. Elsewhere it would show codes
+/// and key to the network.
+pub(super) fn called(reader: &mut Reader, key: &str, text: &str) -> Read<Url> {
+    let url = service_url(text).map_err(|error| reader.fault(key, error.to_string()))?;
+    if !is_private(&url) {
+        reader.fault_in_production(key, "must begin with https:// in production");
     }
     Ok(url)
 }

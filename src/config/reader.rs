@@ -172,6 +172,12 @@ impl Reader {
         self.integer(key, range).map(Duration::from_millis)
     }
 
+    /// A whole number from 1 on.
+    pub(super) fn positive(&mut self, key: &str, highest: u32) -> Read<NonZeroU32> {
+        let number = self.integer(key, 1..=highest)?;
+        NonZeroU32::new(number).ok_or_else(|| self.fault(key, "must not be 0"))
+    }
+
     /// A limit, where 0 switches it off.
     pub(super) fn limit(&mut self, key: &str, highest: u32) -> Read<Option<NonZeroU32>> {
         self.integer(key, 0..=highest).map(NonZeroU32::new)

@@ -50,8 +50,8 @@ pub(super) fn read(reader: &mut Reader, texts: bool) -> Read<StartMessaging> {
     let app_name = app_name(reader);
     let connect_timeout = reader.millis("startmessaging.connect_timeout_ms", 10..=60_000);
     let timeout = reader.millis("startmessaging.timeout_ms", 10..=60_000);
-    let requests_per_second = positive(reader, "startmessaging.requests_per_second", 1000);
-    let burst = positive(reader, "startmessaging.burst", 10_000);
+    let requests_per_second = reader.positive("startmessaging.requests_per_second", 1000);
+    let burst = reader.positive("startmessaging.burst", 10_000);
 
     if let (Ok(whole), Ok(connect)) = (timeout, connect_timeout)
         && whole < connect
@@ -74,26 +74,10 @@ pub(super) fn read(reader: &mut Reader, texts: bool) -> Read<StartMessaging> {
     })
 }
 
-fn positive(reader: &mut Reader, key: &str, highest: u32) -> Read<NonZeroU32> {
-    let number = reader.integer(key, 1..=highest)?;
-    NonZeroU32::new(number).ok_or_else(|| reader.fault(key, "must not be 0"))
-}
-
-/// Plain http is fine on the loopback interface, also in production: nothing but an explicit
-/// setting leads there, and a local egress proxy is a common one. Elsewhere it would show codes
-/// and key to the network.
 fn base_url(reader: &mut Reader) -> Read<Url> {
     const KEY: &str = "startmessaging.base_url";
     let text = reader.text(KEY)?;
-    match address::service_url(&text) {
-        Ok(url) => {
-            if !address::is_private(&url) {
-                reader.fault_in_production(KEY, "must begin with https:// in production");
-            }
-            Ok(url)
-        }
-        Err(error) => Err(reader.fault(KEY, error.to_string())),
-    }
+    address::called(reader, KEY, &text)
 }
 
 fn api_key(reader: &mut Reader, texts: bool) -> Read<SecretString> {

@@ -41,7 +41,7 @@ pub(super) fn read(reader: &mut Reader, selected: bool) -> Read<Option<Webhook>>
     let connect_timeout = reader.millis("webhook.connect_timeout_ms", 10..=60_000);
     let timeout = reader.millis("webhook.timeout_ms", 10..=60_000);
     let requests_per_second = reader.limit("webhook.requests_per_second", 100_000);
-    let burst = reader.integer("webhook.burst", NonZeroU32::MIN.get()..=100_000);
+    let burst = reader.positive("webhook.burst", 100_000);
     let webhook = (url?, secret?, app_name?, connect_timeout?, timeout?);
     let (Some(url), Some(secret), app_name, connect_timeout, timeout) = webhook else {
         return Ok(None);
@@ -53,7 +53,7 @@ pub(super) fn read(reader: &mut Reader, selected: bool) -> Read<Option<Webhook>>
         connect_timeout,
         timeout,
         requests_per_second: requests_per_second?,
-        burst: NonZeroU32::new(burst?).unwrap_or(NonZeroU32::MIN),
+        burst: burst?,
     }))
 }
 
@@ -66,15 +66,7 @@ fn url(reader: &mut Reader, selected: bool) -> Read<Option<Url>> {
         }
         return Ok(None);
     };
-    match address::service_url(&text) {
-        Ok(url) => {
-            if !address::is_private(&url) {
-                reader.fault_in_production(KEY, "must begin with https:// in production");
-            }
-            Ok(Some(url))
-        }
-        Err(error) => Err(reader.fault(KEY, error.to_string())),
-    }
+    address::called(reader, KEY, &text).map(Some)
 }
 
 fn secret(reader: &mut Reader, selected: bool) -> Read<Option<SecretBox<Vec<u8>>>> {
