@@ -124,26 +124,7 @@ async fn a_lost_yes_signs_in_its_own_code_and_no_other(
     _: PgPoolOptions,
     connect: PgConnectOptions,
 ) {
-    let (line, app) = start(connect, &[]).await;
-    // Whether the first answer about the other code is lost too.
-    for (phone, lost) in [(PHONE, false), (OTHER_PHONE, true)] {
-        let id = app.sent(phone).await;
-        let right = line.code(phone);
-        let arm = |fault| line.world.sandbox.arm(Fault::once(fault));
-        arm(FaultKind::ResetAfterSend);
-        assert_eq!(app.verify(&id, &right).await.status, 504);
-        if lost {
-            arm(FaultKind::ResetAfterSend);
-        }
-
-        for _ in 0..3 {
-            let answer = app.verify(&id, &wrong(&right)).await;
-            assert_ne!(answer.status, 200, "{}", answer.body);
-        }
-
-        assert_eq!(app.verify(&id, &right).await.status, 200);
-    }
-    assert_eq!(sessions(&line.world).await, 2);
+    a_lost_yes_stays_its_own(connect, async |_, _, _, _| {}).await;
 }
 
 /// A refused newer send makes the older request live again, with what is remembered of its codes.
@@ -152,17 +133,31 @@ async fn a_lost_yes_signs_no_other_code_in_after_a_send_that_never_left(
     _: PgPoolOptions,
     connect: PgConnectOptions,
 ) {
+    a_lost_yes_stays_its_own(connect, async |line, app, phone, id| {
+        line.world.clock.advance(30);
+        line.world
+            .sandbox
+            .arm(Fault::once(FaultKind::NumberCooling));
+        assert_eq!(app.send(phone).await.status, 429);
+        assert_eq!(app.report(id).await.text("status"), "pending");
+    })
+    .await;
+}
+
+/// Loses the yes for the right code, does something, and tries another code thrice and the right one.
+async fn a_lost_yes_stays_its_own(
+    connect: PgConnectOptions,
+    then: impl AsyncFn(&Line, &Instance, &str, &str),
+) {
     let (line, app) = start(connect, &[]).await;
+    // Whether the first answer about the other code is lost too.
     for (phone, lost) in [(PHONE, false), (OTHER_PHONE, true)] {
         let arm = |fault| line.world.sandbox.arm(Fault::once(fault));
         let id = app.sent(phone).await;
         let right = line.code(phone);
         arm(FaultKind::ResetAfterSend);
         assert_eq!(app.verify(&id, &right).await.status, 504);
-        line.world.clock.advance(30);
-        arm(FaultKind::NumberCooling);
-        assert_eq!(app.send(phone).await.status, 429);
-        assert_eq!(app.report(&id).await.text("status"), "pending");
+        then(&line, &app, phone, &id).await;
         if lost {
             arm(FaultKind::ResetAfterSend);
         }
