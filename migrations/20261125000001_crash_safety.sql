@@ -34,9 +34,7 @@ ALTER TABLE phone_throttles
     -- The one code whose answer is not known: its keyed hash, and the code as it was typed, sealed.
     -- If the provider says "used before", that code used it.
     ADD COLUMN check_tag bytea,
-    ADD COLUMN check_sealed bytea,
-    -- Whether the code being asked about is that one again: it is not counted twice.
-    ADD COLUMN check_repeats boolean NOT NULL DEFAULT false;
+    ADD COLUMN check_sealed bytea;
 
 ALTER TABLE idempotency_keys
     -- Names what the work makes (a request, an SMS, a session), also when somebody else takes the

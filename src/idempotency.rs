@@ -157,14 +157,15 @@ impl Idempotency {
         let sealed = self
             .keyring
             .seal(Purpose::Reply, &key.0, reply, self.random.as_ref())?;
-        for pause in KEEP_AGAIN_AFTER {
-            match self.keep_once(key, operation, &sealed).await {
-                Err(IdempotencyError::Store(StoreError::Unavailable(_))) => sleep(pause).await,
-                kept => return Ok(kept?.unwrap_or_else(|| reply.to_vec())),
+        let mut pauses = KEEP_AGAIN_AFTER.into_iter();
+        loop {
+            match (self.keep_once(key, operation, &sealed).await, pauses.next()) {
+                (Err(IdempotencyError::Store(StoreError::Unavailable(_))), Some(pause)) => {
+                    sleep(pause).await;
+                }
+                (kept, _) => return Ok(kept?.unwrap_or_else(|| reply.to_vec())),
             }
         }
-        let kept = self.keep_once(key, operation, &sealed).await?;
-        Ok(kept.unwrap_or_else(|| reply.to_vec()))
     }
 
     /// `None` if the key is not there any more.

@@ -221,11 +221,11 @@ impl From<SignInError> for Problem {
                 problem.open_ended = true;
                 problem
             }
-            SignInError::Verify(VerifyError::Phone(_)) => Self::internal(&error),
             SignInError::Verify(VerifyError::Store(error)) => error.into(),
-            SignInError::Random(_) | SignInError::Phone(_) | SignInError::Issue(_) => {
-                Self::internal(&error)
-            }
+            SignInError::Verify(VerifyError::Seal(_))
+            | SignInError::Random(_)
+            | SignInError::Phone(_)
+            | SignInError::Issue(_) => Self::internal(&error),
         }
     }
 }

@@ -21,7 +21,7 @@ use super::Otp;
 use super::code::Guess;
 use super::deliver::tell;
 use super::request::Status;
-use super::send::{SendError, wait_until};
+use super::send::wait_until;
 use super::store::{Check, Reserved, Sent, StoredRequest};
 use super::verify::{Attempt, VerifyError};
 use crate::client::Caller;
@@ -29,7 +29,7 @@ use crate::database::StoreError;
 use crate::provider::guard::Deadline;
 use crate::provider::{Message, ProviderError, Verdict};
 use crate::random;
-use crate::secrets::Purpose as Seal;
+use crate::secrets::{Purpose as Seal, SealError};
 use crate::telemetry::Chain;
 
 /// How often a lease that somebody else has is looked at; most calls to a provider take longer.
@@ -39,18 +39,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// be tried.
 const REMINDERS: i16 = 5;
 
-/// What all of the provider's answers about one code come to.
-#[derive(Clone, Copy)]
-enum Finding {
-    Right,
-    Wrong,
-    /// A code of this request was used, and it was not this one.
-    Used,
-    Spent,
-    Gone,
-}
-
-/// Why there is no finding.
+/// Why there is no verdict.
 enum NoWord {
     /// The provider did not say; whether it looked at the code at all.
     Provider { error: ProviderError, looked: bool },
@@ -75,10 +64,9 @@ impl Otp {
             .fingerprint(&[b"code check", id.as_bytes(), digits]);
         let sealed = self
             .keyring
-            .seal(Seal::Guess, &tag, digits, self.random.as_ref())
-            .map_err(SendError::from)?;
+            .seal(Seal::Guess, &tag, digits, self.random.as_ref())?;
         // Its own, not the operation's: whoever takes over must not lose his lease to us.
-        let asker = random::uuid_v4(self.random.as_ref()).map_err(SendError::from)?;
+        let asker = random::uuid_v4(self.random.as_ref()).map_err(SealError::from)?;
         let (reserved, now) = loop {
             let now = self.clock.now();
             match request.standing.status(&self.policy, now) {
@@ -89,8 +77,7 @@ impl Otp {
                 }
             }
             let check = check(&request, asker, &tag, &sealed, now);
-            let lease = self.policy.lease;
-            if let Some(reserved) = self.store.reserve(check, lease, &self.policy).await? {
+            if let Some(reserved) = self.store.reserve(check, &self.policy).await? {
                 break (reserved, now);
             }
             request = self.stored(request.id, caller).await?;
@@ -108,13 +95,13 @@ impl Otp {
 
         let check = check(&request, asker, &tag, &sealed, now);
         match self.find_out(check, &reserved, guess, deadline).await? {
-            Finding::Right => Ok(Attempt::Proven { request }),
-            Finding::Wrong => Ok(Attempt::Wrong {
+            Verdict::Right => Ok(Attempt::Proven { request }),
+            Verdict::Wrong => Ok(Attempt::Wrong {
                 attempts: reserved.attempts,
                 locked: reserved.locked,
             }),
-            Finding::Used | Finding::Gone => Err(VerifyError::NotLive),
-            Finding::Spent => Err(self.too_many(&request, now)),
+            Verdict::AlreadyUsed | Verdict::Gone => Err(VerifyError::NotLive),
+            Verdict::Spent => Err(self.too_many(&request, now)),
         }
     }
 
@@ -126,12 +113,12 @@ impl Otp {
         reserved: &Reserved,
         guess: &Guess,
         deadline: Deadline,
-    ) -> Result<Finding, VerifyError> {
+    ) -> Result<Verdict, VerifyError> {
         match self.find(check, reserved, guess, deadline).await {
-            Ok(Finding::Right) => Ok(Finding::Right),
-            Ok(finding) => {
+            Ok(Verdict::Right) => Ok(Verdict::Right),
+            Ok(verdict) => {
                 let_go(self.store.release(check, true).await);
-                Ok(finding)
+                Ok(verdict)
             }
             Err(NoWord::Provider { error, looked }) => {
                 let_go(if looked {
@@ -155,7 +142,7 @@ impl Otp {
         reserved: &Reserved,
         guess: &Guess,
         deadline: Deadline,
-    ) -> Result<Finding, NoWord> {
+    ) -> Result<Verdict, NoWord> {
         let references = self.references(check.request, deadline, check.now);
         let references = references.await?;
         if references.is_empty() {
@@ -165,7 +152,7 @@ impl Otp {
             let earlier = self.opened(tag, sealed).ok_or(NoWord::NothingToAsk)?;
             match self.look_into(&earlier, true, &references, deadline).await {
                 // Then this one, which is another, is not. The earlier one stays remembered.
-                Ok(Finding::Right) => return Ok(Finding::Wrong),
+                Ok(Verdict::Right) => return Ok(Verdict::Wrong),
                 Ok(_) => {}
                 Err((error, _)) => return Err(not_looked(error)),
             }
@@ -178,16 +165,17 @@ impl Otp {
     }
 
     /// Asks about a code for every SMS of the request, the newest first: a late one may bring an
-    /// older code. `own` says that a code that was used before must have been this one. An error
-    /// comes with whether the code was, or may have been, looked at.
+    /// older code. One answer must be yes, or the one that tells most is given: wrong, used before,
+    /// spent, gone. `own` says that a code that was used before must have been this one. An error comes
+    /// with whether the code was, or may have been, looked at.
     async fn look_into(
         &self,
         guess: &Guess,
         own: bool,
         references: &[String],
         deadline: Deadline,
-    ) -> Result<Finding, (ProviderError, bool)> {
-        let mut finding = Finding::Gone;
+    ) -> Result<Verdict, (ProviderError, bool)> {
+        let mut found = Verdict::Gone;
         let mut looked = false;
         for reference in references.iter().rev() {
             let verdict = match self.provider.check(reference, guess, deadline).await {
@@ -198,16 +186,16 @@ impl Otp {
                 }
             };
             looked = true;
-            finding = match (verdict, finding) {
-                (Verdict::Right, _) => return Ok(Finding::Right),
-                (Verdict::AlreadyUsed, _) if own => return Ok(Finding::Right),
-                (Verdict::Wrong, _) | (_, Finding::Wrong) => Finding::Wrong,
-                (Verdict::AlreadyUsed, _) | (_, Finding::Used) => Finding::Used,
-                (Verdict::Spent, _) | (_, Finding::Spent) => Finding::Spent,
-                (Verdict::Gone, finding) => finding,
+            found = match (verdict, found) {
+                (Verdict::Right, _) => return Ok(Verdict::Right),
+                (Verdict::AlreadyUsed, _) if own => return Ok(Verdict::Right),
+                (Verdict::Wrong, _) | (_, Verdict::Wrong) => Verdict::Wrong,
+                (Verdict::AlreadyUsed, _) | (_, Verdict::AlreadyUsed) => Verdict::AlreadyUsed,
+                (Verdict::Spent, _) | (_, Verdict::Spent) => Verdict::Spent,
+                (Verdict::Gone, found) => found,
             };
         }
-        Ok(finding)
+        Ok(found)
     }
 
     /// A remembered code. One that cannot be opened cannot be told from this one by the provider's

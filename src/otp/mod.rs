@@ -74,6 +74,22 @@ pub struct FailurePolicy {
     pub lock_max: Duration,
 }
 
+impl FailurePolicy {
+    /// [`Self::lock`] in whole seconds.
+    pub(crate) fn lock_seconds(&self) -> i64 {
+        whole_seconds(self.lock)
+    }
+
+    /// [`Self::lock_max`] in whole seconds.
+    pub(crate) fn lock_max_seconds(&self) -> i64 {
+        whole_seconds(self.lock_max)
+    }
+}
+
+fn whole_seconds(length: Duration) -> i64 {
+    i64::try_from(length.as_secs()).unwrap_or(i64::MAX)
+}
+
 /// The codes of numbers that are never texted, by blind index.
 pub type TestNumbers = HashMap<PhoneIndex, OtpCode>;
 

@@ -33,7 +33,6 @@ impl Otp {
             admission: random::uuid_v4(self.random.as_ref())?,
             keep_key,
             now,
-            lease: self.policy.lease,
         };
         let admission = more.admission;
         let row = self.store.begin_resend(more, &self.policy).await?;
@@ -52,8 +51,6 @@ impl Otp {
             .sms
             .key
             .filter(|_| keep_key && stored.sms.is_unresolved());
-        let standing = &stored.standing;
-        let expires_at = standing.expires_at;
         self.deliver(Outgoing {
             sent: Sent {
                 request: id,
@@ -66,18 +63,10 @@ impl Otp {
             phone: &phone,
             code: &code,
             key: kept_key.unwrap_or(operation.id),
-            expires_at,
+            expires_at: stored.standing.expires_at,
         })
         .await?;
-        Ok(Issued {
-            request_id: id,
-            phone,
-            expires_at,
-            resend_at: self.policy.sends.next_send_at(&standing.history, now),
-            sends_remaining: standing.sends_remaining(&self.policy, now),
-            quotas: self.policy.sends.quotas(&standing.history, now),
-            answered_at: self.clock.now(),
-        })
+        Ok(self.issued(phone, &stored, now))
     }
 
     /// The number a stored request was for.

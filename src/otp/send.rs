@@ -149,7 +149,6 @@ impl Otp {
             purpose: ask.purpose,
             code_nonce: &nonce,
             now,
-            lease: self.policy.lease,
         };
 
         let answer = self.store.begin(new, &self.policy).await?;
@@ -201,7 +200,6 @@ impl Otp {
         stored: &StoredRequest,
         now: DateTime<Utc>,
     ) -> Result<Issued, SendError> {
-        let standing = &stored.standing;
         let is_latest = stored.sms.send_ids.last() == Some(&operation.id);
         if !is_latest || stored.sms.is_unresolved() {
             return Err(SendError::Provider {
@@ -209,15 +207,26 @@ impl Otp {
                 error: ProviderError::TimedOut,
             });
         }
-        Ok(Issued {
+        Ok(self.issued(phone, stored, now))
+    }
+
+    /// That a stored request's SMS is on its way.
+    pub(super) fn issued(
+        &self,
+        phone: PhoneNumber,
+        stored: &StoredRequest,
+        now: DateTime<Utc>,
+    ) -> Issued {
+        let standing = &stored.standing;
+        Issued {
             request_id: stored.id,
             phone,
             expires_at: standing.expires_at,
             resend_at: self.policy.sends.next_send_at(&standing.history, now),
             sends_remaining: standing.sends_remaining(&self.policy, now),
             quotas: self.policy.sends.quotas(&standing.history, now),
-            answered_at: now,
-        })
+            answered_at: self.clock.now(),
+        }
     }
 
     /// The code of a request; the configured one for a test number.

@@ -12,11 +12,12 @@ use chrono::{DateTime, Utc};
 use super::Otp;
 use super::code::Guess;
 use super::request::{RequestId, Status};
-use super::send::{SendError, wait_until};
+use super::send::wait_until;
 use super::store::StoredRequest;
 use crate::client::Caller;
 use crate::database::StoreError;
 use crate::provider::{CodeOwner, ProviderError};
+use crate::secrets::SealError;
 
 /// Why a code was neither right nor wrong.
 #[derive(Debug, thiserror::Error)]
@@ -46,9 +47,9 @@ pub enum VerifyError {
         #[source]
         error: ProviderError,
     },
-    /// The phone number could not be opened.
+    /// The code could not be sealed, or there was no randomness.
     #[error(transparent)]
-    Phone(#[from] SendError),
+    Seal(#[from] SealError),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -1,7 +1,7 @@
 //! A resolver that remembers: an SMS must not wait for DNS each time, nor fail when DNS does.
 //!
-//! The operating system's own lookup remembers nothing. Connections to a vendor live a few seconds,
-//! so that on a quiet day nearly every SMS would ask DNS first. An old answer is safe to use: TLS
+//! The operating system's own lookup remembers nothing, and an idle connection to a vendor is kept for
+//! a minute only, so that on a quiet day nearly every SMS would ask DNS first. An old answer is safe to use: TLS
 //! proves who answers at an address.
 
 use std::collections::HashMap;

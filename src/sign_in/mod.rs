@@ -122,7 +122,7 @@ impl SignIn {
             && let Some(session) = store::session(&self.pool, operation.id).await?
         {
             let request = self.otp.stored(id, caller).await?;
-            return self.signed_in(&request, &session);
+            return self.signed_in(&request, self.client_of(&request)?, &session);
         }
         let attempt = self.otp.attempt(id, guess, caller, now).await?;
         let (request, right, proven) = match attempt {
@@ -130,8 +130,8 @@ impl SignIn {
             Attempt::Proven { request } => (request, true, true),
             Attempt::Wrong { attempts, locked } => return Err(self.incorrect(attempts, locked)),
         };
-        // Before the code is used up, so that a client that is gone costs nobody a code.
-        self.client_of(&request)?;
+        // Looked for first: a client that is gone must not cost a code that was compared here.
+        let client = self.client_of(&request)?;
         let user = random::uuid_v4(self.random.as_ref())?;
         let tried = Tried {
             request: &request,
@@ -143,6 +143,7 @@ impl SignIn {
         match store::settle(&self.pool, tried, &self.otp.policy, now).await? {
             Outcome::Right { user_id } => self.signed_in(
                 &request,
+                client,
                 &Session {
                     id: operation.id,
                     user_id,
@@ -170,9 +171,9 @@ impl SignIn {
     fn signed_in(
         &self,
         request: &StoredRequest,
+        client: &Client,
         session: &Session,
     ) -> Result<SignedIn, SignInError> {
-        let client = self.client_of(request)?;
         let wants_phone = client.scopes.iter().any(|scope| scope == "phone");
         let phone = if wants_phone {
             Some(self.otp.open_phone(request)?)

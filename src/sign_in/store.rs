@@ -47,7 +47,6 @@ pub(super) async fn settle(
     policy: &Policy,
     now: DateTime<Utc>,
 ) -> Result<Outcome, StoreError> {
-    let seconds = |length: std::time::Duration| i64::try_from(length.as_secs()).unwrap_or(i64::MAX);
     let row = sqlx::query!(
         r#"
         WITH tried AS (
@@ -91,8 +90,8 @@ pub(super) async fn settle(
         tried.right,
         now,
         policy.failures.per_day,
-        seconds(policy.failures.lock),
-        seconds(policy.failures.lock_max),
+        policy.failures.lock_seconds(),
+        policy.failures.lock_max_seconds(),
         policy.max_attempts,
         tried.user,
         tried.request.phone_sealed,

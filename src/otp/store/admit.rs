@@ -4,7 +4,7 @@
 //! database would be shared by two versions during an upgrade; `tests/api/model.rs` holds both to
 //! one rule.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Sms, Store, StoredRequest, stored_request};
@@ -25,7 +25,6 @@ pub(in crate::otp) struct NewRequest<'a> {
     pub(in crate::otp) purpose: Purpose,
     pub(in crate::otp) code_nonce: &'a [u8],
     pub(in crate::otp) now: DateTime<Utc>,
-    pub(in crate::otp) lease: TimeDelta,
 }
 
 /// What the phone's row said after a send was tried.
@@ -47,7 +46,6 @@ pub(in crate::otp) struct OneMore<'a> {
     /// twice.
     pub(in crate::otp) keep_key: bool,
     pub(in crate::otp) now: DateTime<Utc>,
-    pub(in crate::otp) lease: TimeDelta,
 }
 
 impl Store {
@@ -139,7 +137,7 @@ impl Store {
             new.code_nonce,
             new.now + policy.ttl,
             new.admission,
-            new.now + new.lease,
+            new.now + policy.lease,
         )
         .fetch_one(&self.pool)
         .await?;
@@ -155,8 +153,8 @@ impl Store {
     }
 
     /// Takes the phone's limits for one more SMS of the same request. The request must be live,
-    /// with sends and tries left, and not sent again by this very operation; `None` if none of these clients has such a request. What is told
-    /// of its SMS is how it was before.
+    /// with sends and tries left, and not sent again by this very operation; `None` if none of these
+    /// clients has such a request. What is told of its SMS is how it was before.
     pub(in crate::otp) async fn begin_resend(
         &self,
         more: OneMore<'_>,
@@ -228,7 +226,7 @@ impl Store {
             more.owners,
             more.admission,
             more.keep_key,
-            more.now + more.lease,
+            more.now + policy.lease,
         )
         .fetch_optional(&self.pool)
         .await?;

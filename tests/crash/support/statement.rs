@@ -48,7 +48,7 @@ impl Statement {
             Self::BeginResend => "(send_log, cooldown_until, last_send_id, live_sends) =",
             Self::Accept => "(delivery, provider_message_id, due_at, polls) =",
             Self::Refund => "WITH refunded AS",
-            Self::Reserve => "(check_repeats, check_tag,",
+            Self::Reserve => "(check_tag, check_sealed, live_attempts,",
             Self::Release => "SET check_until = NULL",
             Self::Settle => "WITH tried AS",
             Self::Keep => "UPDATE idempotency_keys SET reply",
