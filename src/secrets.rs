@@ -36,6 +36,10 @@ pub enum Purpose {
     Guess,
     /// A reply kept for a repeated `Idempotency-Key`; bound to that key's fingerprint.
     Reply,
+    /// A device receipt; bound to the phone's blind index.
+    Receipt,
+    /// The value of an operator's rule; bound to its hash.
+    Rule,
 }
 
 /// A sealed value did not open: wrong key, wrong purpose, wrong binding, or not ours.
@@ -96,6 +100,9 @@ pub struct Keyring {
     seal_cookie: LessSafeKey,
     seal_guess: LessSafeKey,
     seal_reply: LessSafeKey,
+    lookup: hmac::Key,
+    seal_receipt: LessSafeKey,
+    seal_rule: LessSafeKey,
 }
 
 impl fmt::Debug for Keyring {
@@ -119,6 +126,9 @@ impl Keyring {
             seal_cookie: aead_key(&prk, "seal cookie v1")?,
             seal_guess: aead_key(&prk, "seal guess v1")?,
             seal_reply: aead_key(&prk, "seal reply v1")?,
+            lookup: mac_key(&prk, "lookup v1")?,
+            seal_receipt: aead_key(&prk, "seal receipt v1")?,
+            seal_rule: aead_key(&prk, "seal rule v1")?,
         })
     }
 
@@ -136,6 +146,12 @@ impl Keyring {
     /// phone number in them.
     pub fn fingerprint(&self, parts: &[&[u8]]) -> [u8; 32] {
         tag(&self.fingerprint, parts)
+    }
+
+    /// A keyed hash to find rows by whose value must not be stored, such as an address. `kind` keeps
+    /// the values of one table apart from those of another.
+    pub fn lookup(&self, kind: &'static str, value: &[u8]) -> [u8; 32] {
+        tag(&self.lookup, &[kind.as_bytes(), value])
     }
 
     /// Encrypts and authenticates `plaintext`; `binding` must be given again to open it.
@@ -197,6 +213,8 @@ impl Keyring {
             Purpose::Cookie => &self.seal_cookie,
             Purpose::Guess => &self.seal_guess,
             Purpose::Reply => &self.seal_reply,
+            Purpose::Receipt => &self.seal_receipt,
+            Purpose::Rule => &self.seal_rule,
         }
     }
 }

@@ -31,6 +31,8 @@ pub enum Code {
     ServiceUnavailable,
     /// Client authentication failed.
     InvalidClient,
+    /// The bearer token is missing or not good.
+    InvalidToken,
     /// A cross-site call from an origin that is not registered.
     OriginNotAllowed,
     /// No such path.
@@ -47,7 +49,7 @@ pub enum Code {
 
 impl Code {
     /// All codes, in the order of the table in README.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::InvalidRequest,
         Self::InvalidPhoneNumber,
         Self::PhoneNumberNotAllowed,
@@ -62,6 +64,7 @@ impl Code {
         Self::ProviderTimeout,
         Self::ServiceUnavailable,
         Self::InvalidClient,
+        Self::InvalidToken,
         Self::OriginNotAllowed,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -87,6 +90,7 @@ impl Code {
             Self::ProviderTimeout => "provider_timeout",
             Self::ServiceUnavailable => "service_unavailable",
             Self::InvalidClient => "invalid_client",
+            Self::InvalidToken => "invalid_token",
             Self::OriginNotAllowed => "origin_not_allowed",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -101,7 +105,7 @@ impl Code {
         match self {
             Self::InvalidRequest | Self::InvalidPhoneNumber | Self::OtpRequestExpired => 400,
             Self::PhoneNumberNotAllowed | Self::OriginNotAllowed => 403,
-            Self::OtpIncorrect | Self::InvalidClient => 401,
+            Self::OtpIncorrect | Self::InvalidClient | Self::InvalidToken => 401,
             Self::TooManyAttempts | Self::RateLimited => 429,
             Self::IdempotencyInProgress => 409,
             Self::IdempotencyConflict => 422,
@@ -133,6 +137,7 @@ impl Code {
             Self::ProviderTimeout => "The SMS provider did not answer in time",
             Self::ServiceUnavailable => "The service cannot work now",
             Self::InvalidClient => "Client authentication failed",
+            Self::InvalidToken => "The bearer token is not good",
             Self::OriginNotAllowed => "Calls from this origin are not allowed",
             Self::NotFound => "No such path",
             Self::MethodNotAllowed => "Method not allowed",
@@ -177,6 +182,7 @@ impl Code {
             }
             Self::ServiceUnavailable => "Call again after `Retry-After` seconds.",
             Self::InvalidClient => "The client is unknown, or its secret is missing or wrong.",
+            Self::InvalidToken => "Send a good one as Authorization: Bearer.",
             Self::OriginNotAllowed => "Add the origin to the client's allowed_origins.",
             Self::NotFound => "There is nothing at this path.",
             Self::MethodNotAllowed => "The `Allow` header names the methods of this path.",
@@ -190,7 +196,13 @@ impl Code {
 
     /// The `WWW-Authenticate` value of a 401 that asks for credentials (RFC 9110 section 11.6.1).
     pub fn challenge(self) -> Option<&'static str> {
-        (self == Self::InvalidClient).then_some(r#"Basic realm="otp-auth", charset="UTF-8""#)
+        if self == Self::InvalidClient {
+            Some(r#"Basic realm="otp-auth", charset="UTF-8""#)
+        } else if self == Self::InvalidToken {
+            Some(r#"Bearer realm="otp-auth", error="invalid_token""#)
+        } else {
+            None
+        }
     }
 
     /// The code of a name.

@@ -3,6 +3,7 @@
 //! A handler reads its fields, takes the per-address limit, calls one use case and renders the
 //! result; rules live in the modules it calls.
 
+pub mod admin;
 pub mod body;
 pub mod call;
 pub mod caller;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use actix_web::web::{self, PayloadConfig, ServiceConfig};
 use actix_web::{FromRequest, Handler, Resource, Responder};
 use ipnet::IpNet;
+use secrecy::SecretString;
 use sqlx::PgPool;
 
 use crate::client::Clients;
@@ -72,6 +74,8 @@ pub struct State {
     pub pool: PgPool,
     /// The provider, the state of whose breaker `/readyz` and `/metrics` tell.
     pub provider: Arc<Provider>,
+    /// Opens `/admin/v1`, which is closed without one.
+    pub admin_token: Option<SecretString>,
     /// What this process counts.
     pub metrics: Arc<Metrics>,
 }
@@ -103,6 +107,7 @@ pub fn admin_routes(config: &mut ServiceConfig) {
         .service(read("/livez", health::livez))
         .service(read("/readyz", health::readyz))
         .service(read("/metrics", health::metrics))
+        .configure(admin::routes)
         .default_service(web::to(call::not_found));
 }
 

@@ -191,6 +191,7 @@ fn drf(problem: Problem) -> Box<Reply> {
         | Code::IdempotencyInProgress
         | Code::IdempotencyConflict
         | Code::InvalidClient
+        | Code::InvalidToken
         | Code::OriginNotAllowed
         | Code::NotFound
         | Code::MethodNotAllowed

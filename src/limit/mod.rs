@@ -3,6 +3,7 @@
 //! [`per_phone`] is the one that counts: it lives in Postgres and holds over all replicas.
 //! [`per_ip`] is the first line in each process and keeps floods away from the database.
 
+pub mod per_address;
 pub mod per_ip;
 pub mod per_phone;
 

@@ -37,6 +37,13 @@ impl From<IpAddr> for Network {
     }
 }
 
+impl Network {
+    /// The address; of an IPv6 network its first.
+    pub fn address(self) -> IpAddr {
+        self.0
+    }
+}
+
 /// At most `most` calls, refilled evenly over `window`.
 #[derive(Clone, Copy, Debug)]
 pub struct IpWindow {
