@@ -24,8 +24,9 @@ ALTER TABLE sessions
 CREATE TABLE address_throttles (
     address_key bytea PRIMARY KEY
         CONSTRAINT address_key_is_128_bits CHECK (octet_length(address_key) = 16),
-    -- When codes were sent for it, oldest first, no longer than the longest limit looks back.
-    send_log    timestamptz[] NOT NULL,
+    -- When each of its limits, which fill up evenly, will be full again: the one state of the generic cell
+    -- rate algorithm (ITU-T I.371).
+    full_at     timestamptz[] NOT NULL,
     -- Since when the two sets below are kept: the beginning of a UTC day.
     day_start   timestamptz NOT NULL,
     -- Which phones (64 bits of a keyed hash) and which countries it sent to that day.

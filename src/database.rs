@@ -57,12 +57,18 @@ impl From<sqlx::Error> for StoreError {
 /// Opens a pool; no connection is made before the first statement.
 pub fn pool(options: &DatabaseOptions) -> Result<PgPool, sqlx::Error> {
     let timeout = options.statement_timeout.as_millis().to_string();
+    // A process that stands still in the middle of a transaction must not keep all others from sending:
+    // they wait no longer than for a statement, so it loses its locks before they give up.
+    let idle_timeout = (options.statement_timeout / 2).as_millis().to_string();
     let connect = options
         .url
         .expose_secret()
         .parse::<PgConnectOptions>()?
         .application_name("otp-auth")
-        .options([("statement_timeout", timeout.as_str())]);
+        .options([
+            ("statement_timeout", timeout.as_str()),
+            ("idle_in_transaction_session_timeout", idle_timeout.as_str()),
+        ]);
     Ok(PgPoolOptions::new()
         .max_connections(options.max_connections)
         .acquire_timeout(options.acquire_timeout)
@@ -103,10 +109,11 @@ fn is_outage(error: &sqlx::Error) -> bool {
         );
     };
     // PostgreSQL, appendix A: class 08 connection, 28 authorization, 3D no such database,
-    // 53 resources, 55 a database that takes no connections, 57 operator intervention (57014 is a
+    // 25P03 a transaction that stood still, 53 resources, 55 a database that takes no connections, 57 operator intervention (57014 is a
     // statement that ran into its timeout); 25006 is a standby, which is read-only.
     error.code().is_some_and(|code| {
         let classes = ["08", "28", "3D", "53", "55", "57"];
-        code == "25006" || classes.iter().any(|class| code.starts_with(class))
+        ["25006", "25P03"].contains(&code.as_ref())
+            || classes.iter().any(|class| code.starts_with(class))
     })
 }

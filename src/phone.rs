@@ -32,6 +32,9 @@ const E164_MIN_DIGITS: usize = 7;
 const E164_MAX_DIGITS: usize = 15;
 /// Most digits that [`PhoneNumber::masked`] leaves readable at the end.
 const MASKED_TAIL: usize = 4;
+/// Digits in which the numbers of one block differ; a block of 10,000 is what a carrier is given and what
+/// SMS pumping runs through.
+const BLOCK_DIGITS: usize = 4;
 /// Digits that `Debug` and `Display` leave readable at the end.
 const PRINTED_TAIL: usize = 2;
 
@@ -135,6 +138,14 @@ impl PhoneNumber {
             .unwrap_or(("", digits));
         let tail = MASKED_TAIL.min(national.len() / 2);
         format!("+{code}{}", star_all_but(tail, national))
+    }
+
+    /// The number without its last four digits: what the numbers of one block have in common. In clear,
+    /// so it is for a keyed hash only.
+    pub fn prefix(&self) -> &str {
+        let e164 = self.as_e164();
+        e164.get(..e164.len().saturating_sub(BLOCK_DIGITS))
+            .unwrap_or_default()
     }
 
     /// The country the number belongs to. `None` only for a stored number that today's numbering

@@ -15,12 +15,17 @@ use crate::clock::Clock;
 use crate::config::{ProviderKind, Settings};
 use crate::http::State;
 use crate::idempotency::Idempotency;
+use crate::limit::budget::{Mode, SpendPolicy, UnverifiedPolicy};
+use crate::limit::per_address::AddressPolicy;
 use crate::limit::per_ip::{IpLimit, IpWindow};
 use crate::limit::per_phone::{SendPolicy, Window};
+use crate::limit::spend::Ceilings;
 use crate::metrics::Metrics;
 use crate::otp::code::{CodeError, OtpCode};
 use crate::otp::store::Store;
-use crate::otp::{FailurePolicy, Otp, Policy, TestNumbers};
+use crate::otp::test_numbers::{TestNumber, TestNumbers};
+use crate::otp::weigh::GuardPolicy;
+use crate::otp::{DevicePolicy, FailurePolicy, Otp, Policy};
 use crate::provider::breaker::Breaker;
 use crate::provider::guard::{GuardOptions, Provider};
 use crate::provider::resolver::{CachingResolver, ResolverPolicy, SystemLookup};
@@ -31,6 +36,7 @@ use crate::secrets::Keyring;
 use crate::sign_in::SignIn;
 use crate::token::issuer::Issuer;
 use crate::token::keys::SigningKeys;
+use std::collections::BTreeMap;
 
 /// Statements and waits for a connection that one call takes at most, with room to spare: a verify
 /// that asks the provider takes seven.
@@ -57,20 +63,12 @@ pub(super) fn state(
         random: Arc::clone(&deps.random),
         clock: Arc::clone(&deps.clock),
         test_numbers: test_numbers(settings, &keyring)?,
+        clients: Arc::clone(&clients),
         metrics: Arc::clone(&metrics),
     });
     let ip = &settings.limits.ip;
-    let limit = |windows: &[(Option<NonZeroU32>, u64)]| {
-        let windows: Vec<IpWindow> = windows
-            .iter()
-            .filter_map(|(most, seconds)| {
-                Some(IpWindow {
-                    most: (*most)?,
-                    window: Duration::from_secs(*seconds),
-                })
-            })
-            .collect();
-        IpLimit::new(&windows, Arc::clone(&deps.clock))
+    let limit = |limits: &[(Option<NonZeroU32>, u64)]| {
+        IpLimit::new(&windows(limits), Arc::clone(&deps.clock))
     };
     Ok(State {
         send_limit: limit(&[
@@ -134,11 +132,63 @@ fn policy(settings: &Settings, lease: TimeDelta) -> Policy {
         },
         failures: FailurePolicy {
             per_day: phone.failures_per_day.map_or(i32::MAX, count),
+            in_row: 100,
             lock: phone.lock,
             lock_max: phone.lock_max,
         },
+        device: DevicePolicy {
+            sends: SendPolicy {
+                windows: vec![],
+                cooldowns: Vec::new(),
+            },
+            failures_per_day: 5,
+            receipt_life: TimeDelta::days(180),
+        },
+        guard: guard(settings),
         lease,
     }
+}
+
+fn guard(settings: &Settings) -> GuardPolicy {
+    let ip = &settings.limits.ip;
+    GuardPolicy {
+        address: AddressPolicy {
+            windows: windows(&[
+                (ip.sends_per_minute, 60),
+                (ip.sends_per_10_minutes, 600),
+                (ip.sends_per_hour, 3600),
+            ]),
+            phones_per_day: None,
+            countries_per_day: None,
+        },
+        spend: SpendPolicy {
+            service: Ceilings {
+                messages_per_hour: settings.limits.spend.messages_per_hour,
+                messages_per_day: settings.limits.spend.messages_per_day,
+                ..Ceilings::default()
+            },
+            prices: BTreeMap::new(),
+            reserved_percent: 10,
+        },
+        unverified: UnverifiedPolicy {
+            mode: Mode::RecordOnly,
+            least_per_day: 20,
+            least_per_hour: 3,
+            home: None,
+            trust_accounts: true,
+        },
+    }
+}
+
+/// The windows that are not switched off.
+fn windows(windows: &[(Option<NonZeroU32>, u64)]) -> Vec<IpWindow> {
+    let on = windows.iter().filter_map(|(most, seconds)| {
+        Some(IpWindow {
+            most: (*most)?,
+            window: Duration::from_secs(*seconds),
+        })
+    });
+    on.collect()
 }
 
 /// The vendor that the settings choose, with its guard. A new vendor is a new arm here.
@@ -218,7 +268,13 @@ fn test_numbers(settings: &Settings, keyring: &Keyring) -> Result<TestNumbers, C
     numbers
         .map(|number| {
             let code = OtpCode::parse(secrecy::ExposeSecret::expose_secret(&number.code))?;
-            Ok((keyring.phone_index(&number.phone_number), code))
+            let fixed = TestNumber {
+                code,
+                valid_until: None,
+                clients: None,
+            };
+            Ok((keyring.phone_index(&number.phone_number), fixed))
         })
-        .collect()
+        .collect::<Result<_, _>>()
+        .map(TestNumbers)
 }

@@ -18,8 +18,10 @@ use super::reply::Reply;
 use crate::client::Caller;
 use crate::idempotency::Claim;
 use crate::limit::Quota;
+use crate::limit::per_address::AddressKey;
 use crate::limit::per_ip::{IpLimit, Network};
 use crate::operation::Operation;
+use crate::origin::Origin;
 use crate::telemetry::Chain;
 
 /// Longest `Idempotency-Key`, in characters.
@@ -89,9 +91,9 @@ impl Call {
         self.request.headers().get(name)?.to_str().ok()
     }
 
-    /// Takes one call of the user's address from a limit. A confidential client that proved its
-    /// secret is taken at its word on whose address that is.
-    pub fn limit(&self, limit: &IpLimit, caller: &Caller) -> Result<Vec<Quota>, Problem> {
+    /// The user's address. A confidential client that proved its secret is taken at its word on whose
+    /// address that is.
+    pub fn address(&self, caller: &Caller) -> IpAddr {
         // A connection without a peer address does not exist on a TCP listener.
         let peer = self
             .request
@@ -99,8 +101,22 @@ impl Call {
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |a| a.ip());
         let trusted = &self.state.trusted_proxies;
         let by_backend = matches!(caller, Caller::Authenticated(_));
-        let address = client_address(peer, self.headers(), trusted, by_backend);
-        let checked = limit.check(Network::from(address));
+        client_address(peer, self.headers(), trusted, by_backend)
+    }
+
+    /// Where the call comes from.
+    pub fn origin(&self, caller: &Caller) -> Origin {
+        let address = self.address(caller);
+        Origin {
+            address,
+            key: AddressKey::of(Network::from(address), &self.state.keyring),
+            trace_id: self.trace_id.0.to_string(),
+        }
+    }
+
+    /// Takes one call of the user's address from a limit.
+    pub fn limit(&self, limit: &IpLimit, caller: &Caller) -> Result<Vec<Quota>, Problem> {
+        let checked = limit.check(Network::from(self.address(caller)));
         match checked.refusal {
             None => Ok(checked.quotas),
             Some(refusal) => Err(Problem::from(refusal).quotas(checked.quotas)),

@@ -12,12 +12,14 @@ use super::call::Call;
 use super::codes::Code;
 use super::problem::Problem;
 use super::reply::Reply;
+use crate::device_receipt::DeviceReceipt;
 use crate::limit::Quota;
 use crate::otp::code::Guess;
 use crate::otp::request::{Purpose, RequestId};
+use crate::otp::resend::ResendCode;
 use crate::otp::send::{Issued, SendCode};
 use crate::phone::PhoneNumber;
-use crate::sign_in::SignedIn;
+use crate::sign_in::{SignedIn, VerifyCode};
 
 #[derive(Serialize)]
 struct IssuedBody {
@@ -51,6 +53,7 @@ struct SignedInBody<'a> {
     subject: Uuid,
     session_id: Uuid,
     new_user: bool,
+    device_receipt: &'a str,
 }
 
 /// `POST /v1/otp/send`
@@ -66,6 +69,8 @@ pub async fn send(call: Call, body: Bytes) -> HttpResponse {
                 phone,
                 client: client.clone(),
                 purpose,
+                origin: call.origin(&caller),
+                receipt: receipt(&fields)?,
             };
             let issued = call.state.otp.send(ask, operation, call.now()).await?;
             let location = format!("/v1/otp/{}", issued.request_id);
@@ -83,9 +88,13 @@ pub async fn resend(call: Call, body: Bytes) -> HttpResponse {
         let caller = call.caller(&fields)?;
         let quotas = call.limit(&call.state.send_limit, &caller)?;
         let reply = call.once(caller.name(), "resend", &body, async |operation| {
-            let id = request_id(&fields)?;
-            let otp = &call.state.otp;
-            let issued = otp.resend(id, &caller, operation, call.now()).await?;
+            let ask = ResendCode {
+                request: request_id(&fields)?,
+                caller: caller.clone(),
+                origin: call.origin(&caller),
+                receipt: receipt(&fields)?,
+            };
+            let issued = call.state.otp.resend(ask, operation, call.now()).await?;
             Ok(issued_reply(200, issued))
         });
         with_quotas(quotas, reply.await)
@@ -100,11 +109,15 @@ pub async fn verify(call: Call, body: Bytes) -> HttpResponse {
         let caller = call.caller(&fields)?;
         let quotas = call.limit(&call.state.verify_limit, &caller)?;
         let reply = call.once(caller.name(), "verify", &body, async |operation| {
-            let (id, guess) = verify_fields(&fields)?;
-            let signed_in = call
-                .state
-                .sign_in
-                .verify(id, &guess, &caller, operation, call.now());
+            let (request, guess) = verify_fields(&fields)?;
+            let ask = VerifyCode {
+                request,
+                guess,
+                caller: caller.clone(),
+                origin: call.origin(&caller),
+                receipt: receipt(&fields)?,
+            };
+            let signed_in = call.state.sign_in.verify(&ask, operation, call.now());
             Ok(signed_in_reply(&signed_in.await?))
         });
         with_quotas(quotas, reply.await)
@@ -177,6 +190,13 @@ fn verify_fields(fields: &Fields) -> Result<(RequestId, Guess), Problem> {
     }
 }
 
+/// A receipt that is no good is as good as none; only its type must be right.
+fn receipt(fields: &Fields) -> Result<Option<DeviceReceipt>, Problem> {
+    let text = fields.optional_text("device_receipt");
+    let text = text.map_err(|error| Problem::field("/device_receipt", &error.to_string()))?;
+    Ok(text.and_then(DeviceReceipt::new))
+}
+
 fn parse_id(text: &str) -> Option<RequestId> {
     // 36 characters: the hyphenated form, and none of the others that uuid reads.
     (text.len() == 36)
@@ -211,6 +231,7 @@ pub fn signed_in_reply(signed_in: &SignedIn) -> Reply {
         subject: login.user_id(),
         session_id: login.session_id(),
         new_user: login.is_new_user(),
+        device_receipt: signed_in.receipt.expose(),
     };
     Reply::json(200, &body)
 }

@@ -4,6 +4,7 @@
 //! constant, their causes go to the log.
 
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use super::codes::Code;
 use super::reply::Reply;
@@ -13,6 +14,7 @@ use crate::limit::{Limit, Quota, Refusal};
 use crate::otp::request::RequestId;
 use crate::otp::send::SendError;
 use crate::otp::verify::VerifyError;
+use crate::otp::weigh::{Spent, TurnedAway};
 use crate::phone::PhoneError;
 use crate::provider::ProviderError;
 use crate::random::RandomUnavailable;
@@ -192,6 +194,11 @@ impl From<SendError> for Problem {
                 .wait(wait)
                 .quotas(quotas),
             SendError::TooManyAttempts { wait } => Self::new(Code::TooManyAttempts).wait(wait),
+            SendError::CountryNotAllowed => Self::new(Code::PhoneNumberNotAllowed),
+            SendError::TurnedAway {
+                turned_away,
+                decision,
+            } => turned_away_problem(&turned_away, decision),
             SendError::NotLive => Self::new(Code::OtpRequestExpired),
             SendError::Provider { request_id, error } => provider(&error, request_id),
             SendError::Store(error) => error.into(),
@@ -225,8 +232,29 @@ impl From<SignInError> for Problem {
             SignInError::Verify(VerifyError::Seal(_))
             | SignInError::Random(_)
             | SignInError::Phone(_)
+            | SignInError::Receipt(_)
             | SignInError::Issue(_) => Self::internal(&error),
         }
+    }
+}
+
+/// Why an SMS was turned away, as far as callers are told. The decision's id is for the operator, who can
+/// look it up.
+fn turned_away_problem(turned_away: &TurnedAway, decision: Option<Uuid>) -> Problem {
+    let refused = |limit| {
+        Problem::from(Refusal {
+            limit,
+            wait: turned_away.wait,
+        })
+    };
+    let problem = match turned_away.what {
+        Spent::Address => refused(Limit::Ip),
+        Spent::Budget => refused(Limit::Service),
+        Spent::Money => Problem::new(Code::ProviderUnavailable).wait(turned_away.wait),
+    };
+    match decision {
+        Some(id) => problem.with("decision_id", json!(id)),
+        None => problem,
     }
 }
 

@@ -24,9 +24,9 @@ pub struct Reply {
     pub retry_after: Option<u64>,
     /// How to authenticate.
     pub www_authenticate: Option<String>,
-    /// The tutorial's cookie; its calls are not kept.
+    /// The tutorial's cookies; its calls are not kept.
     #[serde(skip)]
-    pub set_cookie: Option<String>,
+    pub set_cookies: Vec<String>,
     /// Whether the same call may turn out otherwise, although its status looks like an end.
     #[serde(skip)]
     pub open_ended: bool,
@@ -55,7 +55,7 @@ impl Reply {
             location: None,
             retry_after: None,
             www_authenticate: None,
-            set_cookie: None,
+            set_cookies: Vec::new(),
             open_ended: false,
             quotas: Vec::new(),
         }
@@ -95,8 +95,8 @@ impl Reply {
         if let Some(challenge) = self.www_authenticate {
             response.insert_header((WWW_AUTHENTICATE, challenge));
         }
-        if let Some(cookie) = self.set_cookie {
-            response.insert_header((SET_COOKIE, cookie));
+        for cookie in self.set_cookies {
+            response.append_header((SET_COOKIE, cookie));
         }
         if !self.quotas.is_empty() {
             response.insert_header(("RateLimit-Policy", policies(&self.quotas)));

@@ -19,13 +19,17 @@ use super::otp::{rfc3339, signed_in_reply};
 use super::problem::Problem;
 use super::reply::Reply;
 use crate::client::Caller;
+use crate::device_receipt::DeviceReceipt;
 use crate::otp::code::Guess;
 use crate::otp::request::{Purpose, RequestId};
 use crate::otp::send::SendCode;
 use crate::phone::PhoneNumber;
 use crate::secrets::Purpose as Seal;
+use crate::sign_in::VerifyCode;
 
-const COOKIE: &str = "otp_request";
+const REQUEST_COOKIE: &str = "otp_request";
+/// Tells that this browser logged in before.
+const DEVICE_COOKIE: &str = "otp_device";
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// `POST /auth/send-otp/`
@@ -60,26 +64,19 @@ async fn send_counted(call: &Call, fields: &Fields, caller: &Caller) -> Result<R
     let typed = pattern(fields, "phone_number", indian_e164)?;
     let phone = PhoneNumber::parse(typed, &call.state.phone_rules);
     let phone = phone.map_err(|error| drf(Problem::from(error)))?;
-    let purpose = Purpose::Login;
-    let now = call.now();
-    match call
-        .state
-        .otp
-        .send(
-            SendCode {
-                phone,
-                client,
-                purpose,
-            },
-            call.operation().map_err(drf)?,
-            now,
-        )
-        .await
-    {
+    let ask = SendCode {
+        phone,
+        client,
+        purpose: Purpose::Login,
+        origin: call.origin(caller),
+        receipt: device_cookie(call),
+    };
+    let operation = call.operation().map_err(drf)?;
+    match call.state.otp.send(ask, operation, call.now()).await {
         Ok(issued) => {
             let life = issued.expires_at - issued.answered_at;
             let mut reply = Reply::json(200, &json!({"expires_at": rfc3339(issued.expires_at)}));
-            reply.set_cookie = Some(request_cookie(call, issued.request_id, life)?);
+            reply.set_cookies = vec![request_cookie(call, issued.request_id, life)?];
             Ok(reply.quotas(issued.quotas))
         }
         Err(error) => {
@@ -87,7 +84,7 @@ async fn send_counted(call: &Call, fields: &Fields, caller: &Caller) -> Result<R
             let mut reply = drf(Problem::from(error));
             if let Some(id) = live {
                 // The SMS may arrive all the same; without the cookie its code would be lost.
-                reply.set_cookie = Some(request_cookie(call, id, call.state.otp.ttl())?);
+                reply.set_cookies = vec![request_cookie(call, id, call.state.otp.ttl())?];
             }
             Err(reply)
         }
@@ -109,15 +106,23 @@ async fn verify_counted(
     caller: &Caller,
 ) -> Result<Reply, Box<Reply>> {
     let guess = pattern(fields, "code", |code| Guess::parse_tutorial(code).ok())?;
-    let id = cookie_request(call).ok_or_else(session_expired)?;
-    let sign_in = &call.state.sign_in;
+    let request = cookie_request(call).ok_or_else(session_expired)?;
+    let ask = VerifyCode {
+        request,
+        guess,
+        caller: caller.clone(),
+        origin: call.origin(caller),
+        receipt: device_cookie(call),
+    };
     let operation = call.operation().map_err(drf)?;
-    let signed_in = sign_in
-        .verify(id, &guess, caller, operation, call.now())
-        .await;
+    let signed_in = call.state.sign_in.verify(&ask, operation, call.now()).await;
     let signed_in = signed_in.map_err(|error| drf(Problem::from(error)))?;
     let mut reply = signed_in_reply(&signed_in);
-    reply.set_cookie = Some(cookie(call, String::new(), TimeDelta::zero()));
+    let receipt = signed_in.receipt.expose().to_owned();
+    reply.set_cookies = vec![
+        cookie(call, REQUEST_COOKIE, String::new(), TimeDelta::zero()),
+        cookie(call, DEVICE_COOKIE, receipt, call.state.otp.receipt_life()),
+    ];
     Ok(reply)
 }
 
@@ -224,12 +229,13 @@ fn request_cookie(call: &Call, id: RequestId, life: TimeDelta) -> Result<String,
         .keyring
         .seal(Seal::Cookie, b"", id.0.as_bytes(), random);
     let sealed = sealed.map_err(|error| drf(Problem::internal(&error)))?;
-    Ok(cookie(call, URL_SAFE_NO_PAD.encode(sealed), life))
+    let value = URL_SAFE_NO_PAD.encode(sealed);
+    Ok(cookie(call, REQUEST_COOKIE, value, life))
 }
 
 /// A `Set-Cookie` value; a life of zero takes the cookie away.
-fn cookie(call: &Call, value: String, life: TimeDelta) -> String {
-    Cookie::build(COOKIE, value)
+fn cookie(call: &Call, name: &'static str, value: String, life: TimeDelta) -> String {
+    Cookie::build(name, value)
         .path("/auth")
         .http_only(true)
         .same_site(SameSite::Lax)
@@ -240,8 +246,12 @@ fn cookie(call: &Call, value: String, life: TimeDelta) -> String {
 }
 
 fn cookie_request(call: &Call) -> Option<RequestId> {
-    let cookie = call.request().cookie(COOKIE)?;
+    let cookie = call.request().cookie(REQUEST_COOKIE)?;
     let sealed = URL_SAFE_NO_PAD.decode(cookie.value()).ok()?;
     let opened = call.state.keyring.open(Seal::Cookie, b"", &sealed).ok()?;
     Uuid::from_slice(&opened).ok().map(RequestId)
+}
+
+fn device_cookie(call: &Call) -> Option<DeviceReceipt> {
+    DeviceReceipt::new(call.request().cookie(DEVICE_COOKIE)?.value())
 }

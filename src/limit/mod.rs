@@ -3,9 +3,11 @@
 //! [`per_phone`] is the one that counts: it lives in Postgres and holds over all replicas.
 //! [`per_ip`] is the first line in each process and keeps floods away from the database.
 
+pub mod budget;
 pub mod per_address;
 pub mod per_ip;
 pub mod per_phone;
+pub mod spend;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +25,8 @@ pub enum Limit {
     Phone,
     /// Calls from one address.
     Ip,
+    /// A budget that all callers share.
+    Service,
 }
 
 impl Limit {
@@ -32,6 +36,7 @@ impl Limit {
             Self::Cooldown => "cooldown",
             Self::Phone => "phone",
             Self::Ip => "ip",
+            Self::Service => "service",
         }
     }
 }

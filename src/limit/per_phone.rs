@@ -33,6 +33,25 @@ pub struct SendPolicy {
     pub cooldowns: Vec<i64>,
 }
 
+impl SendPolicy {
+    /// No limit at all.
+    pub const NONE: &'static Self = &Self {
+        windows: Vec::new(),
+        cooldowns: Vec::new(),
+    };
+}
+
+/// What devices that logged in before took where the phone's own limits had refused them.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct KnownHistory {
+    /// When codes were sent.
+    pub send_log: Vec<DateTime<Utc>>,
+    /// When wrong codes were tried.
+    pub failure_log: Vec<DateTime<Utc>>,
+    /// Wrong codes since the last right one.
+    pub failures_in_row: i32,
+}
+
 /// What the database knows of a phone's sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SendHistory {

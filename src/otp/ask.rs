@@ -20,6 +20,7 @@ use uuid::Uuid;
 use super::Otp;
 use super::code::Guess;
 use super::deliver::tell;
+use super::phone_state::By;
 use super::request::Status;
 use super::send::wait_until;
 use super::store::{Check, Reserved, Sent, StoredRequest};
@@ -55,7 +56,7 @@ impl Otp {
         &self,
         mut request: StoredRequest,
         guess: &Guess,
-        caller: &Caller,
+        (caller, by): (&Caller, By),
     ) -> Result<Attempt, VerifyError> {
         let deadline = self.provider.deadline();
         let (id, digits) = (request.id.0, guess.digits().as_bytes());
@@ -69,7 +70,7 @@ impl Otp {
         let asker = random::uuid_v4(self.random.as_ref()).map_err(SealError::from)?;
         let (reserved, now) = loop {
             let now = self.clock.now();
-            match request.standing.status(&self.policy, now) {
+            match request.standing.status(by, &self.policy, now) {
                 // A locked one may have been locked by this very code, whose answer is missing.
                 Status::Pending | Status::Locked => {}
                 Status::Verified | Status::Expired | Status::Failed => {
@@ -77,13 +78,13 @@ impl Otp {
                 }
             }
             let check = check(&request, asker, &tag, &sealed, now);
-            if let Some(reserved) = self.store.reserve(check, &self.policy).await? {
+            if let Some(reserved) = self.store.reserve(check, by, &self.policy).await? {
                 break (reserved, now);
             }
             request = self.stored(request.id, caller).await?;
             let leased = request.check_until.filter(|until| *until > now);
             match leased {
-                None => self.pending(&request, now)?,
+                None => self.pending(&request, by, now)?,
                 Some(until) if deadline.has_passed() => {
                     let wait = wait_until(until, now);
                     return Err(VerifyError::Busy { wait });
@@ -101,7 +102,7 @@ impl Otp {
                 locked: reserved.locked,
             }),
             Verdict::AlreadyUsed | Verdict::Gone => Err(VerifyError::NotLive),
-            Verdict::Spent => Err(self.too_many(&request, now)),
+            Verdict::Spent => Err(self.too_many(&request, by, now)),
         }
     }
 
@@ -228,7 +229,7 @@ impl Otp {
         if !taken.await.map_err(NoWord::Store)? {
             return Ok(references);
         }
-        let code = self.code_of_stored(request);
+        let code = self.code_of_stored(request, now);
         let message = Message {
             phone: &phone,
             code: &code,

@@ -24,6 +24,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) sent: Sent,
     pub(super) phone: &'a PhoneNumber,
     pub(super) code: &'a OtpCode,
+    /// Whether it is to be texted; nothing is to a test number.
+    pub(super) texted: bool,
     /// Its name for the provider.
     pub(super) key: uuid::Uuid,
     pub(super) expires_at: DateTime<Utc>,
@@ -42,11 +44,11 @@ impl Otp {
             valid_for: out.expires_at - out.sent.at,
             key: out.key,
         };
-        let result = if self.test_numbers.contains_key(&out.sent.phone) {
-            Ok(Accepted::default())
-        } else {
+        let result = if out.texted {
             let deadline = self.provider.deadline();
             self.provider.send(message, deadline).await
+        } else {
+            Ok(Accepted::default())
         };
         self.conclude(out.sent, &result).await;
         match result {

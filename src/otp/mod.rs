@@ -23,27 +23,33 @@ mod ask;
 pub mod code;
 mod deliver;
 pub mod deliveries;
+mod guarded;
+pub mod phone_state;
 pub mod request;
 pub mod resend;
 pub mod send;
 pub mod status;
 pub mod store;
+pub mod test_numbers;
 pub mod verify;
+pub mod weigh;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::client::Clients;
 use crate::clock::Clock;
+use crate::device_receipt::DeviceReceipt;
 use crate::limit::per_phone::SendPolicy;
 use crate::metrics::Metrics;
 use crate::provider::guard::Provider;
 use crate::random::Random;
-use crate::secrets::{Keyring, PhoneIndex};
-use code::OtpCode;
+use crate::secrets::{Keyring, PhoneIndex, SealError};
 use store::Store;
+use test_numbers::TestNumbers;
+use weigh::GuardPolicy;
 
 /// The rules requests live by.
 #[derive(Clone, Debug)]
@@ -58,6 +64,10 @@ pub struct Policy {
     pub sends: SendPolicy,
     /// The per-phone failure limit.
     pub failures: FailurePolicy,
+    /// What devices that logged in before may do where those two refuse them.
+    pub device: DevicePolicy,
+    /// What holds beside the limits of the phone.
+    pub guard: GuardPolicy,
     /// How long whoever works on a send or a check has it for himself: longer than the longest call
     /// takes, so that after it he is dead.
     pub lease: TimeDelta,
@@ -68,6 +78,8 @@ pub struct Policy {
 pub struct FailurePolicy {
     /// Wrong codes in 24 hours that lock the phone; `i32::MAX` switches the limit off.
     pub per_day: i32,
+    /// Wrong codes in a row, over any time, that stop the phone.
+    pub in_row: i32,
     /// The first lock; each further one is twice as long.
     pub lock: Duration,
     /// The longest lock.
@@ -90,8 +102,16 @@ fn whole_seconds(length: Duration) -> i64 {
     i64::try_from(length.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// The codes of numbers that are never texted, by blind index.
-pub type TestNumbers = HashMap<PhoneIndex, OtpCode>;
+/// The allowance of devices that logged in with a phone before.
+#[derive(Clone, Debug)]
+pub struct DevicePolicy {
+    /// Their send limits.
+    pub sends: SendPolicy,
+    /// Wrong codes in 24 hours.
+    pub failures_per_day: i32,
+    /// How long a receipt is good.
+    pub receipt_life: TimeDelta,
+}
 
 /// The use cases of this module, with what they need.
 pub struct Otp {
@@ -102,12 +122,70 @@ pub struct Otp {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) test_numbers: TestNumbers,
+    pub(crate) clients: Arc<Clients>,
     pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Otp {
+    /// The time.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// How long a receipt is good.
+    pub fn receipt_life(&self) -> TimeDelta {
+        self.policy.device.receipt_life
+    }
+
+    /// The receipt of a device that logs in with this phone.
+    pub(crate) fn receipt(
+        &self,
+        phone: PhoneIndex,
+        now: DateTime<Utc>,
+    ) -> Result<DeviceReceipt, SealError> {
+        DeviceReceipt::issue(phone, &self.keyring, self.random.as_ref(), now)
+    }
+
     /// How long a new code can be used.
     pub fn ttl(&self) -> TimeDelta {
         self.policy.ttl
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::limit::per_phone::Window;
+
+    /// Rules that leave out what most tests do not ask about.
+    pub(crate) fn policy() -> Policy {
+        let windows = [(30, 1), (3600, 3)];
+        Policy {
+            ttl: TimeDelta::seconds(300),
+            max_attempts: 5,
+            max_sends: 3,
+            sends: SendPolicy {
+                windows: Vec::new(),
+                cooldowns: vec![30],
+            },
+            failures: FailurePolicy {
+                per_day: 10,
+                in_row: 100,
+                lock: Duration::from_mins(30),
+                lock_max: Duration::from_hours(24),
+            },
+            device: DevicePolicy {
+                sends: SendPolicy {
+                    windows: windows
+                        .map(|(seconds, most)| Window { seconds, most })
+                        .into(),
+                    cooldowns: Vec::new(),
+                },
+                failures_per_day: 2,
+                receipt_life: TimeDelta::days(180),
+            },
+            guard: GuardPolicy::off(),
+            lease: TimeDelta::seconds(30),
+        }
     }
 }

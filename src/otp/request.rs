@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::Policy;
-use crate::limit::per_phone::SendHistory;
+use super::phone_state::{By, PhoneState};
 
 /// The public handle of a request for a code.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -129,22 +129,22 @@ pub struct Standing {
     pub sends: i32,
     /// Wrong codes tried; 0 when it is not live.
     pub attempts: i32,
-    /// End of the phone's lock.
-    pub locked_until: Option<DateTime<Utc>>,
-    /// The phone's sends.
-    pub history: SendHistory,
+    /// The phone itself.
+    pub phone: PhoneState,
 }
 
 impl Standing {
-    /// Where the request stands at `now`.
-    pub fn status(&self, policy: &Policy, now: DateTime<Utc>) -> Status {
+    /// Where the request stands at `now`, for this caller.
+    pub fn status(&self, by: By, policy: &Policy, now: DateTime<Utc>) -> Status {
         if self.verified_at.is_some() {
             Status::Verified
         } else if self.failed_at.is_some() {
             Status::Failed
         } else if !self.live || now >= self.expires_at {
             Status::Expired
-        } else if self.attempts >= policy.max_attempts || self.phone_is_locked(now) {
+        } else if self.attempts >= policy.max_attempts
+            || self.phone.locked_until(by, policy, now).is_some()
+        {
             Status::Locked
         } else {
             Status::Pending
@@ -153,60 +153,30 @@ impl Standing {
 
     /// Codes that may still be tried.
     pub fn attempts_remaining(&self, policy: &Policy, now: DateTime<Utc>) -> i32 {
-        match self.status(policy, now) {
+        match self.status(By::Anybody, policy, now) {
             Status::Pending => policy.max_attempts - self.attempts,
             Status::Verified | Status::Expired | Status::Locked | Status::Failed => 0,
         }
     }
 
     /// SMS that may still be sent for it.
-    pub fn sends_remaining(&self, policy: &Policy, now: DateTime<Utc>) -> i32 {
-        match self.status(policy, now) {
+    pub fn sends_remaining(&self, by: By, policy: &Policy, now: DateTime<Utc>) -> i32 {
+        match self.status(by, policy, now) {
             Status::Pending => (policy.max_sends - self.sends).max(0),
             Status::Verified | Status::Expired | Status::Locked | Status::Failed => 0,
         }
-    }
-
-    /// Whether too many wrong codes lock the phone at `now`.
-    pub fn phone_is_locked(&self, now: DateTime<Utc>) -> bool {
-        self.locked_until.is_some_and(|until| until > now)
-    }
-
-    /// When the phone may be sent the next code.
-    pub fn next_send_at(&self, policy: &Policy, now: DateTime<Utc>) -> DateTime<Utc> {
-        let unlocked = self.locked_until.unwrap_or(now);
-        policy.sends.next_send_at(&self.history, now).max(unlocked)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limit::per_phone::SendPolicy;
-    use crate::otp::FailurePolicy;
+    use crate::limit::per_phone::{KnownHistory, SendHistory};
+    use crate::otp::tests::policy;
     use chrono::TimeDelta;
-    use std::time::Duration;
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
-    }
-
-    fn policy() -> Policy {
-        Policy {
-            ttl: TimeDelta::seconds(300),
-            max_attempts: 5,
-            max_sends: 3,
-            sends: SendPolicy {
-                windows: Vec::new(),
-                cooldowns: vec![30],
-            },
-            failures: FailurePolicy {
-                per_day: 10,
-                lock: Duration::from_mins(30),
-                lock_max: Duration::from_hours(24),
-            },
-            lease: TimeDelta::seconds(30),
-        }
     }
 
     fn pending() -> Standing {
@@ -217,10 +187,14 @@ mod tests {
             live: true,
             sends: 1,
             attempts: 0,
-            locked_until: None,
-            history: SendHistory {
-                send_log: vec![at(0)],
-                cooldown_until: at(30),
+            phone: PhoneState {
+                history: SendHistory {
+                    send_log: vec![at(0)],
+                    cooldown_until: at(30),
+                },
+                locked_until: None,
+                failures_in_row: 0,
+                known: KnownHistory::default(),
             },
         }
     }
@@ -228,7 +202,7 @@ mod tests {
     fn status(change: impl FnOnce(&mut Standing), now: i64) -> &'static str {
         let mut standing = pending();
         change(&mut standing);
-        standing.status(&policy(), at(now)).name()
+        standing.status(By::Anybody, &policy(), at(now)).name()
     }
 
     #[test]
@@ -247,9 +221,15 @@ mod tests {
 
     #[test]
     fn a_phone_lock_holds_until_its_last_second() {
-        assert_eq!(status(|s| s.locked_until = Some(at(10)), 9), "locked");
-        assert_eq!(status(|s| s.locked_until = Some(at(10)), 10), "pending");
-        assert_eq!(status(|s| s.locked_until = Some(at(10)), 11), "pending");
+        assert_eq!(status(|s| s.phone.locked_until = Some(at(10)), 9), "locked");
+        assert_eq!(
+            status(|s| s.phone.locked_until = Some(at(10)), 10),
+            "pending"
+        );
+        assert_eq!(
+            status(|s| s.phone.locked_until = Some(at(10)), 11),
+            "pending"
+        );
     }
 
     #[test]
@@ -264,12 +244,12 @@ mod tests {
         let policy = policy();
         let mut standing = pending();
         assert_eq!(standing.attempts_remaining(&policy, at(1)), 5);
-        assert_eq!(standing.sends_remaining(&policy, at(1)), 2);
+        assert_eq!(standing.sends_remaining(By::Anybody, &policy, at(1)), 2);
 
         standing.live = false;
 
         assert_eq!(standing.attempts_remaining(&policy, at(1)), 0);
-        assert_eq!(standing.sends_remaining(&policy, at(1)), 0);
+        assert_eq!(standing.sends_remaining(By::Anybody, &policy, at(1)), 0);
     }
 
     #[test]

@@ -6,13 +6,28 @@ use super::Otp;
 use super::deliver::Outgoing;
 use super::request::RequestId;
 use super::send::{Issued, SendError, resend_refused};
-use super::store::{OneMore, Sent, StoredRequest};
+use super::store::{Again, OneMore, Sent, StoredRequest};
 use crate::client::Caller;
+use crate::device_receipt::DeviceReceipt;
 use crate::operation::Operation;
+use crate::origin::Origin;
 use crate::phone::PhoneNumber;
 use crate::provider::CodeOwner;
 use crate::random;
 use crate::secrets::{OpenError, Purpose as Seal};
+
+/// Somebody asks for one more SMS.
+#[derive(Clone, Debug)]
+pub struct ResendCode {
+    /// Of this request.
+    pub request: RequestId,
+    /// Who asks for it.
+    pub caller: Caller,
+    /// Where from.
+    pub origin: Origin,
+    /// That the device logged in with this phone before.
+    pub receipt: Option<DeviceReceipt>,
+}
 
 impl Otp {
     /// Texts a live request's code once more. Its life is not extended; the SMS counts in the
@@ -20,33 +35,51 @@ impl Otp {
     /// known is asked for again by the same name, so that the provider need not send it twice.
     pub async fn resend(
         &self,
-        id: RequestId,
-        caller: &Caller,
+        ask: ResendCode,
         operation: Operation,
         now: DateTime<Utc>,
     ) -> Result<Issued, SendError> {
         let keep_key = self.provider.code_owner() == CodeOwner::Vendor;
+        let id = ask.request;
+        let found = self.store.find(id).await?;
+        let found = found.filter(|found| ask.caller.may_act_for(&found.client));
+        let found = found.ok_or(SendError::NotLive)?;
+        let phone = self.open_phone(&found)?;
+        let guarded = self.guarded(
+            (&phone, found.phone),
+            &found.client,
+            (&ask.origin, ask.receipt.as_ref()),
+            now,
+        )?;
+        let by = guarded.by;
         let more = OneMore {
             request: id,
-            owners: &caller.owners(),
+            owners: &ask.caller.owners(),
             send_id: operation.id,
             admission: random::uuid_v4(self.random.as_ref())?,
             keep_key,
             now,
         };
-        let admission = more.admission;
-        let row = self.store.begin_resend(more, &self.policy).await?;
-        let (admitted, stored) = row.ok_or(SendError::NotLive)?;
-        if !admitted {
-            // Whoever began it died; or this process stood still, and somebody took over.
-            if stored.sms.send_ids.contains(&operation.id) {
-                return self.sent_before(operation, self.open_phone(&stored)?, &stored, now);
+        let admitted = self.store.admit_again(&more, guarded.asked(), &self.policy);
+        let stored = match admitted.await? {
+            Again::Admitted(stored, weighed) => {
+                self.note_admitted(&guarded, id, weighed).await;
+                stored
             }
-            return Err(resend_refused(&self.policy, &stored.standing, now));
-        }
+            // Whoever began it died; or this process stood still, and somebody took over.
+            Again::Refused(stored) if stored.sms.send_ids.contains(&operation.id) => {
+                return self.sent_before(operation, phone, &stored, by, now);
+            }
+            Again::Refused(stored) => {
+                return Err(resend_refused(&self.policy, &stored.standing, by, now));
+            }
+            Again::TurnedAway(weighed) => {
+                return Err(self.turned_away(&guarded, Some(id), weighed).await);
+            }
+            Again::Gone => return Err(SendError::NotLive),
+        };
 
-        let phone = self.open_phone(&stored)?;
-        let code = self.code_of_stored(&stored);
+        let code = self.code_of_stored(&stored, now);
         let kept_key = stored
             .sms
             .key
@@ -55,18 +88,19 @@ impl Otp {
             sent: Sent {
                 request: id,
                 send_id: operation.id,
-                admission,
+                admission: more.admission,
                 phone: stored.phone,
                 at: now,
                 before: Some(stored.sms.clone()),
             },
             phone: &phone,
             code: &code,
+            texted: guarded.is_texted(),
             key: kept_key.unwrap_or(operation.id),
             expires_at: stored.standing.expires_at,
         })
         .await?;
-        Ok(self.issued(phone, &stored, now))
+        Ok(self.issued(phone, &stored, by, now))
     }
 
     /// The number a stored request was for.

@@ -3,17 +3,21 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use super::code::{Binding, OtpCode};
 use super::deliver::Outgoing;
+use super::phone_state::{By, PhoneState};
 use super::request::{Purpose, RequestId, Standing, Status};
 use super::store::{Admission, NewRequest, Sent, StoredRequest};
+use super::weigh::TurnedAway;
 use super::{Otp, Policy};
 use crate::client::ClientId;
 use crate::database::StoreError;
-use crate::limit::per_phone::SendHistory;
+use crate::device_receipt::DeviceReceipt;
 use crate::limit::{Limit, Quota, Refusal};
 use crate::operation::Operation;
+use crate::origin::Origin;
 use crate::phone::PhoneNumber;
 use crate::provider::ProviderError;
 use crate::random::{self, RandomUnavailable};
@@ -28,6 +32,10 @@ pub struct SendCode {
     pub client: ClientId,
     /// What it is for.
     pub purpose: Purpose,
+    /// Where from.
+    pub origin: Origin,
+    /// That the device logged in with this phone before.
+    pub receipt: Option<DeviceReceipt>,
 }
 
 /// A code is on its way.
@@ -74,6 +82,17 @@ pub enum SendError {
         /// Time until a new code can be asked for.
         wait: Duration,
     },
+    /// The client may not send to this country.
+    #[error("the client may not send to this country")]
+    CountryNotAllowed,
+    /// The address, the bill or the guard against SMS pumping does not allow it.
+    #[error("turned away")]
+    TurnedAway {
+        /// Why, and for how long.
+        turned_away: TurnedAway,
+        /// The decision in the audit log, if it could be written.
+        decision: Option<Uuid>,
+    },
     /// There is no such live request for this caller.
     #[error("no live request")]
     NotLive,
@@ -106,6 +125,8 @@ impl SendError {
             | Self::Limited { .. }
             | Self::SendsSpent { .. }
             | Self::TooManyAttempts { .. }
+            | Self::CountryNotAllowed
+            | Self::TurnedAway { .. }
             | Self::NotLive
             | Self::Store(_)
             | Self::Seal
@@ -150,19 +171,32 @@ impl Otp {
             code_nonce: &nonce,
             now,
         };
+        let guarded = self.guarded(
+            (&ask.phone, index),
+            ask.client.as_str(),
+            (&ask.origin, ask.receipt.as_ref()),
+            now,
+        )?;
+        let by = guarded.by;
 
-        let answer = self.store.begin(new, &self.policy).await?;
-        if !answer.admitted {
-            // Whoever began it died; or this process stood still, and somebody took over.
-            if answer.begun
-                && let Some(stored) = self.store.find(id).await?
-            {
-                return self.sent_before(operation, ask.phone, &stored, now);
+        let admitted = self.store.admit(&new, guarded.asked(), &self.policy);
+        let history = match admitted.await? {
+            Admission::Admitted(begun, weighed) => {
+                self.note_admitted(&guarded, id, weighed).await;
+                begun.history
             }
-            return Err(refused(&self.policy, &answer, now));
-        }
+            // Whoever began it died; or this process stood still, and somebody took over.
+            Admission::Begun => {
+                let stored = self.store.find(id).await?.ok_or(SendError::NotLive)?;
+                return self.sent_before(operation, ask.phone, &stored, by, now);
+            }
+            Admission::Refused(phone) => return Err(refused(&self.policy, &phone, by, now)),
+            Admission::TurnedAway(weighed) => {
+                return Err(self.turned_away(&guarded, None, weighed).await);
+            }
+        };
 
-        let code = self.code_of(index, id, &nonce, ask.client.as_str(), ask.purpose);
+        let code = self.code_of(index, id, &nonce, (ask.client.as_str(), ask.purpose), now);
         let sent = Sent {
             request: id,
             send_id: operation.id,
@@ -176,6 +210,7 @@ impl Otp {
             sent,
             phone: &ask.phone,
             code: &code,
+            texted: guarded.is_texted(),
             key: operation.id,
             expires_at,
         })
@@ -184,9 +219,9 @@ impl Otp {
             request_id: id,
             phone: ask.phone,
             expires_at,
-            resend_at: self.policy.sends.next_send_at(&answer.history, now),
+            resend_at: by.limits(&self.policy).next_send_at(&history, now),
             sends_remaining: self.policy.max_sends - 1,
-            quotas: self.policy.sends.quotas(&answer.history, now),
+            quotas: self.policy.sends.quotas(&history, now),
             answered_at: self.clock.now(),
         })
     }
@@ -198,6 +233,7 @@ impl Otp {
         operation: Operation,
         phone: PhoneNumber,
         stored: &StoredRequest,
+        by: By,
         now: DateTime<Utc>,
     ) -> Result<Issued, SendError> {
         let is_latest = stored.sms.send_ids.last() == Some(&operation.id);
@@ -207,7 +243,7 @@ impl Otp {
                 error: ProviderError::TimedOut,
             });
         }
-        Ok(self.issued(phone, stored, now))
+        Ok(self.issued(phone, stored, by, now))
     }
 
     /// That a stored request's SMS is on its way.
@@ -215,6 +251,7 @@ impl Otp {
         &self,
         phone: PhoneNumber,
         stored: &StoredRequest,
+        by: By,
         now: DateTime<Utc>,
     ) -> Issued {
         let standing = &stored.standing;
@@ -222,9 +259,9 @@ impl Otp {
             request_id: stored.id,
             phone,
             expires_at: standing.expires_at,
-            resend_at: self.policy.sends.next_send_at(&standing.history, now),
-            sends_remaining: standing.sends_remaining(&self.policy, now),
-            quotas: self.policy.sends.quotas(&standing.history, now),
+            resend_at: standing.phone.next_send_at(by, &self.policy, now),
+            sends_remaining: standing.sends_remaining(by, &self.policy, now),
+            quotas: self.policy.sends.quotas(&standing.phone.history, now),
             answered_at: self.clock.now(),
         }
     }
@@ -235,10 +272,11 @@ impl Otp {
         phone: PhoneIndex,
         request: RequestId,
         nonce: &[u8],
-        client: &str,
-        purpose: Purpose,
+        (client, purpose): (&str, Purpose),
+        now: DateTime<Utc>,
     ) -> OtpCode {
-        self.test_numbers.get(&phone).cloned().unwrap_or_else(|| {
+        let fixed = self.test_numbers.code(phone, client, now).cloned();
+        fixed.unwrap_or_else(|| {
             let binding = Binding {
                 nonce,
                 request: request.0,
@@ -250,59 +288,54 @@ impl Otp {
     }
 
     /// [`Self::code_of`] a stored request.
-    pub(crate) fn code_of_stored(&self, stored: &StoredRequest) -> OtpCode {
+    pub(crate) fn code_of_stored(&self, stored: &StoredRequest, now: DateTime<Utc>) -> OtpCode {
         let nonce = &stored.code_nonce;
-        self.code_of(
-            stored.phone,
-            stored.id,
-            nonce,
-            &stored.client,
-            stored.purpose,
-        )
+        let what = (stored.client.as_str(), stored.purpose);
+        self.code_of(stored.phone, stored.id, nonce, what, now)
     }
 }
 
 /// Why a send was not admitted.
-fn refused(policy: &Policy, admission: &Admission, now: DateTime<Utc>) -> SendError {
-    if let Some(until) = admission.locked_until.filter(|until| *until > now) {
-        let next = policy
-            .sends
-            .next_send_at(&admission.history, now)
-            .max(until);
+fn refused(policy: &Policy, phone: &PhoneState, by: By, now: DateTime<Utc>) -> SendError {
+    if phone.locked_until(By::Anybody, policy, now).is_some() {
         return SendError::TooManyAttempts {
-            wait: wait_until(next, now),
+            wait: wait_until(phone.next_send_at(by, policy, now), now),
         };
     }
-    limited(policy, &admission.history, now)
+    limited(policy, phone, by, now)
 }
 
 /// Why a live request was not sent again.
 pub(super) fn resend_refused(
     policy: &Policy,
     standing: &Standing,
+    by: By,
     now: DateTime<Utc>,
 ) -> SendError {
-    match standing.status(policy, now) {
+    let wait = wait_until(standing.phone.next_send_at(by, policy, now), now);
+    match standing.status(by, policy, now) {
         Status::Verified | Status::Expired | Status::Failed => SendError::NotLive,
-        Status::Locked => SendError::TooManyAttempts {
-            wait: wait_until(standing.next_send_at(policy, now), now),
-        },
+        Status::Locked => SendError::TooManyAttempts { wait },
         Status::Pending if standing.sends >= policy.max_sends => SendError::SendsSpent {
-            wait: wait_until(standing.next_send_at(policy, now), now),
-            quotas: policy.sends.quotas(&standing.history, now),
+            wait,
+            quotas: policy.sends.quotas(&standing.phone.history, now),
         },
-        Status::Pending => limited(policy, &standing.history, now),
+        Status::Pending => limited(policy, &standing.phone, by, now),
     }
 }
 
-fn limited(policy: &Policy, history: &SendHistory, now: DateTime<Utc>) -> SendError {
-    // The statement refused what would pass by now: another replica's clock is ahead of ours.
-    let over = Refusal {
-        limit: Limit::Phone,
-        wait: Duration::ZERO,
-    };
+fn limited(policy: &Policy, phone: &PhoneState, by: By, now: DateTime<Utc>) -> SendError {
+    let history = &phone.history;
+    // The statement may have refused what would pass by now: another replica's clock is ahead of ours.
+    let limit = policy
+        .sends
+        .refusal(history, now)
+        .map(|refusal| refusal.limit);
     SendError::Limited {
-        refusal: policy.sends.refusal(history, now).unwrap_or(over),
+        refusal: Refusal {
+            limit: limit.unwrap_or(Limit::Phone),
+            wait: wait_until(phone.next_send_at(by, policy, now), now),
+        },
         quotas: policy.sends.quotas(history, now),
     }
 }

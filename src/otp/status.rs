@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::Otp;
+use super::phone_state::By;
 use super::request::{Delivery, RequestId, Status};
 use crate::database::StoreError;
 
@@ -35,12 +36,12 @@ impl Otp {
         let policy = &self.policy;
         Ok(self.store.find(id).await?.map(|stored| Report {
             request_id: id,
-            status: stored.standing.status(policy, now),
+            status: stored.standing.status(By::Anybody, policy, now),
             delivery: stored.sms.delivery,
             attempts_remaining: stored.standing.attempts_remaining(policy, now),
-            sends_remaining: stored.standing.sends_remaining(policy, now),
+            sends_remaining: stored.standing.sends_remaining(By::Anybody, policy, now),
             expires_at: stored.standing.expires_at,
-            resend_at: stored.standing.next_send_at(policy, now),
+            resend_at: stored.standing.phone.next_send_at(By::Anybody, policy, now),
         }))
     }
 }

@@ -11,11 +11,13 @@ use chrono::{DateTime, Utc};
 
 use super::Otp;
 use super::code::Guess;
+use super::phone_state::By;
 use super::request::{RequestId, Status};
 use super::send::wait_until;
 use super::store::StoredRequest;
 use crate::client::Caller;
 use crate::database::StoreError;
+use crate::device_receipt::DeviceReceipt;
 use crate::provider::{CodeOwner, ProviderError};
 use crate::secrets::SealError;
 
@@ -61,6 +63,7 @@ pub(crate) enum Attempt {
     Compared {
         request: StoredRequest,
         matches: bool,
+        by: By,
     },
     /// The provider says that it is right.
     Proven { request: StoredRequest },
@@ -74,30 +77,34 @@ impl Otp {
         &self,
         id: RequestId,
         guess: &Guess,
-        caller: &Caller,
+        (caller, receipt): (&Caller, Option<&DeviceReceipt>),
         now: DateTime<Utc>,
     ) -> Result<Attempt, VerifyError> {
         let request = self.stored(id, caller).await?;
-        let here = self.provider.code_owner() == CodeOwner::Service
-            || self.test_numbers.contains_key(&request.phone);
+        let by = self.by(request.phone, (&request.client, receipt), now);
+        let here = self.provider.code_owner() == CodeOwner::Service || by == By::TestNumber;
         if !here {
-            return self.ask(request, guess, caller).await;
+            return self.ask(request, guess, (caller, by)).await;
         }
-        self.pending(&request, now)?;
-        let matches = self.code_of_stored(&request).matches(guess);
-        Ok(Attempt::Compared { request, matches })
+        self.pending(&request, by, now)?;
+        let matches = self.code_of_stored(&request, now).matches(guess);
+        Ok(Attempt::Compared {
+            request,
+            matches,
+            by,
+        })
     }
 
     /// Why a request that was open a moment ago is not any more.
     pub(crate) async fn why_refused(
         &self,
         id: RequestId,
-        caller: &Caller,
+        (caller, by): (&Caller, By),
         now: DateTime<Utc>,
     ) -> VerifyError {
         let looked = async {
             let request = self.stored(id, caller).await?;
-            self.pending(&request, now)
+            self.pending(&request, by, now)
         };
         looked.await.err().unwrap_or(VerifyError::NotLive)
     }
@@ -118,17 +125,23 @@ impl Otp {
     pub(super) fn pending(
         &self,
         request: &StoredRequest,
+        by: By,
         now: DateTime<Utc>,
     ) -> Result<(), VerifyError> {
-        match request.standing.status(&self.policy, now) {
+        match request.standing.status(by, &self.policy, now) {
             Status::Pending => Ok(()),
             Status::Verified | Status::Expired | Status::Failed => Err(VerifyError::NotLive),
-            Status::Locked => Err(self.too_many(request, now)),
+            Status::Locked => Err(self.too_many(request, by, now)),
         }
     }
 
-    pub(super) fn too_many(&self, request: &StoredRequest, now: DateTime<Utc>) -> VerifyError {
-        let next = request.standing.next_send_at(&self.policy, now);
+    pub(super) fn too_many(
+        &self,
+        request: &StoredRequest,
+        by: By,
+        now: DateTime<Utc>,
+    ) -> VerifyError {
+        let next = request.standing.phone.next_send_at(by, &self.policy, now);
         VerifyError::TooManyAttempts {
             wait: wait_until(next, now),
         }

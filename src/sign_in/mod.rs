@@ -10,15 +10,19 @@ use uuid::Uuid;
 
 use crate::client::{Caller, Client, Clients};
 use crate::database::StoreError;
+use crate::device_receipt::DeviceReceipt;
 use crate::operation::Operation;
+use crate::origin::Origin;
 use crate::otp::Otp;
 use crate::otp::code::Guess;
+use crate::otp::phone_state::By;
 use crate::otp::request::RequestId;
 use crate::otp::send::SendError;
 use crate::otp::store::StoredRequest;
 use crate::otp::verify::{Attempt, VerifyError};
 use crate::phone::PhoneNumber;
 use crate::random::{self, Random, RandomUnavailable};
+use crate::secrets::SealError;
 use crate::token::issuer::{AccessToken, IssueError, Issuer};
 use store::{Outcome, Session, Tried};
 
@@ -31,6 +35,7 @@ pub struct Login {
     new_user: bool,
     at: DateTime<Utc>,
     phone: Option<PhoneNumber>,
+    amr: Vec<String>,
 }
 
 impl Login {
@@ -54,6 +59,11 @@ impl Login {
         self.at
     }
 
+    /// How the phone was proved (RFC 8176): the token's `amr`.
+    pub fn amr(&self) -> &[String] {
+        &self.amr
+    }
+
     /// The number, only where the client's scopes have `phone`.
     pub fn phone(&self) -> Option<&PhoneNumber> {
         self.phone.as_ref()
@@ -67,6 +77,8 @@ pub struct SignedIn {
     pub login: Login,
     /// The token that says so.
     pub token: AccessToken,
+    /// That this device logged in with this phone.
+    pub receipt: DeviceReceipt,
 }
 
 /// Why a code signed nobody in.
@@ -90,9 +102,27 @@ pub enum SignInError {
     /// The phone number could not be opened.
     #[error(transparent)]
     Phone(#[from] SendError),
+    /// The receipt could not be made.
+    #[error(transparent)]
+    Receipt(#[from] SealError),
     /// The token could not be signed.
     #[error(transparent)]
     Issue(#[from] IssueError),
+}
+
+/// Somebody tries a code.
+#[derive(Clone, Debug)]
+pub struct VerifyCode {
+    /// Of this request.
+    pub request: RequestId,
+    /// What was typed.
+    pub guess: Guess,
+    /// Who asks.
+    pub caller: Caller,
+    /// Where from.
+    pub origin: Origin,
+    /// That the device logged in with this phone before.
+    pub receipt: Option<DeviceReceipt>,
 }
 
 /// Signs people in.
@@ -112,22 +142,26 @@ impl SignIn {
     /// operation: whoever repeats an operation that made one gets that one's token.
     pub async fn verify(
         &self,
-        id: RequestId,
-        guess: &Guess,
-        caller: &Caller,
+        ask: &VerifyCode,
         operation: Operation,
         now: DateTime<Utc>,
     ) -> Result<SignedIn, SignInError> {
+        let (id, caller) = (ask.request, &ask.caller);
+        let who = (caller, ask.receipt.as_ref());
         if operation.repeated
             && let Some(session) = store::session(&self.pool, operation.id).await?
         {
             let request = self.otp.stored(id, caller).await?;
             return self.signed_in(&request, self.client_of(&request)?, &session);
         }
-        let attempt = self.otp.attempt(id, guess, caller, now).await?;
-        let (request, right, proven) = match attempt {
-            Attempt::Compared { request, matches } => (request, matches, false),
-            Attempt::Proven { request } => (request, true, true),
+        let attempt = self.otp.attempt(id, &ask.guess, who, now).await?;
+        let (request, right, proven, by) = match attempt {
+            Attempt::Compared {
+                request,
+                matches,
+                by,
+            } => (request, matches, false, by),
+            Attempt::Proven { request } => (request, true, true, By::Anybody),
             Attempt::Wrong { attempts, locked } => return Err(self.incorrect(attempts, locked)),
         };
         // Looked for first: a client that is gone must not cost a code that was compared here.
@@ -137,8 +171,10 @@ impl SignIn {
             request: &request,
             right,
             proven,
+            by,
             user,
             session: operation.id,
+            amr: &amr(by),
         };
         match store::settle(&self.pool, tried, &self.otp.policy, now).await? {
             Outcome::Right { user_id } => self.signed_in(
@@ -149,11 +185,12 @@ impl SignIn {
                     user_id,
                     new_user: user_id == user,
                     created_at: now,
+                    amr: amr(by),
                 },
             ),
             Outcome::Wrong { attempts, locked } => Err(self.incorrect(attempts, locked)),
             // Somebody else ended the request since it was read; say what it is now.
-            Outcome::Refused => Err(self.otp.why_refused(id, caller, now).await.into()),
+            Outcome::Refused => Err(self.otp.why_refused(id, (caller, by), now).await.into()),
         }
     }
 
@@ -186,10 +223,26 @@ impl SignIn {
             new_user: session.new_user,
             at: session.created_at,
             phone,
+            amr: session.amr.clone(),
         };
+        let receipt = self.otp.receipt(request.phone, self.otp.now())?;
         let token = self.issuer.issue(&login, client, self.random.as_ref())?;
-        Ok(SignedIn { login, token })
+        Ok(SignedIn {
+            login,
+            token,
+            receipt,
+        })
     }
+}
+
+/// A one-time code over SMS, a single factor (RFC 8176); `test` where the code is a fixed one and there
+/// was no SMS.
+fn amr(by: By) -> Vec<String> {
+    let how = match by {
+        By::Anybody | By::KnownDevice => "sms",
+        By::TestNumber => "test",
+    };
+    vec!["otp".to_owned(), how.to_owned()]
 }
 
 impl From<StoreError> for SignInError {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::database::StoreError;
 use crate::otp::Policy;
+use crate::otp::phone_state::By;
 use crate::otp::store::StoredRequest;
 
 /// A try to be carried out, and ids for what a right one makes.
@@ -17,9 +18,13 @@ pub(super) struct Tried<'a> {
     /// The provider said so, and the try was counted before it was asked: neither tries nor lock
     /// stand in the way any more.
     pub(super) proven: bool,
+    /// Whose tries it is counted against.
+    pub(super) by: By,
     /// For the user, if the phone has none yet.
     pub(super) user: Uuid,
     pub(super) session: Uuid,
+    /// How the user proved who he is: the token's `amr`.
+    pub(super) amr: &'a [String],
 }
 
 /// A session and whose it is.
@@ -28,6 +33,7 @@ pub(super) struct Session {
     pub(super) user_id: Uuid,
     pub(super) new_user: bool,
     pub(super) created_at: DateTime<Utc>,
+    pub(super) amr: Vec<String>,
 }
 
 /// How a try ended.
@@ -40,10 +46,27 @@ pub(super) enum Outcome {
     Refused,
 }
 
-/// Counts the try and carries out its result, under the phone's row lock.
+/// Counts the try and carries out its result, under the phone's row lock. A known device's allowance is
+/// looked at only where the phone's own tries are spent.
 pub(super) async fn settle(
     pool: &PgPool,
     tried: Tried<'_>,
+    policy: &Policy,
+    now: DateTime<Utc>,
+) -> Result<Outcome, StoreError> {
+    let outcome = settle_as(pool, tried, false, policy, now).await?;
+    match outcome {
+        Outcome::Refused if tried.by == By::KnownDevice => {
+            settle_as(pool, tried, true, policy, now).await
+        }
+        Outcome::Refused | Outcome::Right { .. } | Outcome::Wrong { .. } => Ok(outcome),
+    }
+}
+
+async fn settle_as(
+    pool: &PgPool,
+    tried: Tried<'_>,
+    known: bool,
     policy: &Policy,
     now: DateTime<Utc>,
 ) -> Result<Outcome, StoreError> {
@@ -53,35 +76,69 @@ pub(super) async fn settle(
             UPDATE phone_throttles AS p SET
                 live_request_id = CASE WHEN $3 THEN NULL ELSE p.live_request_id END,
                 live_attempts = CASE WHEN $3 THEN p.live_attempts ELSE p.live_attempts + 1 END,
-                (failure_log, locks, locked_until) = (
+                failures_in_row = CASE WHEN $3 THEN 0 WHEN $14 THEN p.failures_in_row
+                                       ELSE p.failures_in_row + 1 END,
+                known_failures_in_row = CASE WHEN $3 THEN 0 WHEN $14
+                    THEN p.known_failures_in_row + 1 ELSE p.known_failures_in_row END,
+                (failure_log, known_failure_log, locks, locked_until) = (
                     SELECT
-                        CASE WHEN $3 THEN '{}' ELSE recent || $4::timestamptz END,
+                        CASE WHEN $3 THEN '{}' WHEN $14 THEN p.failure_log
+                             ELSE recent || $4 END,
+                        CASE WHEN $3 THEN '{}' WHEN $14 THEN known_recent || $4
+                             ELSE p.known_failure_log END,
                         CASE WHEN $3 THEN 0 WHEN full_up THEN p.locks + 1 ELSE p.locks END,
                         CASE WHEN $3 THEN NULL
                              WHEN full_up THEN $4 + least($7::bigint,
                                  $6::bigint * (1::bigint << least(p.locks, 20)))
                                  * interval '1 second'
                              ELSE p.locked_until END
-                    FROM (SELECT recent, cardinality(recent) + 1 >= $5::int AS full_up
+                    FROM (SELECT recent, known_recent,
+                            cardinality(recent) + 1 >= $5::int AND NOT $14 AS full_up
                         FROM (SELECT ARRAY(SELECT f FROM unnest(p.failure_log) AS f
-                            WHERE f > $4 - interval '24 hours' ORDER BY f) AS recent) AS log
-                    ) AS decision)
+                                WHERE f > $4::timestamptz - interval '24 hours' ORDER BY f) AS recent,
+                            ARRAY(SELECT f FROM unnest(p.known_failure_log) AS f
+                                WHERE f > $4 - interval '24 hours' ORDER BY f) AS known_recent
+                        ) AS log) AS decision)
             WHERE p.phone_index = $1 AND p.live_request_id = $2
                 AND ($13 OR (p.live_attempts < $8
-                    AND (p.locked_until IS NULL OR p.locked_until <= $4)))
-            RETURNING p.live_attempts, p.locked_until
+                    AND CASE WHEN $14::bool THEN p.known_failures_in_row < $15
+                            AND $16::int > (SELECT count(*) FROM unnest(p.known_failure_log) AS f
+                                WHERE f > $4::timestamptz - interval '24 hours')
+                        ELSE p.failures_in_row < $15
+                            AND (p.locked_until IS NULL OR p.locked_until <= $4) END))
+            RETURNING p.live_attempts, p.live_sends,
+                CASE WHEN $14 THEN cardinality(p.known_failure_log) >= $16
+                        OR p.known_failures_in_row >= $15
+                    ELSE coalesce(p.locked_until > $4, false) OR p.failures_in_row >= $15
+                    END AS locked
         ), used AS (
             UPDATE otp_requests SET verified_at = $4 FROM tried WHERE id = $2 AND $3
+            RETURNING created_at, counted_in, tried.live_sends
+        ), counted AS (
+            SELECT c.scope, used.created_at, used.live_sends FROM used, sms_counters AS c
+            WHERE c.scope = ANY (used.counted_in) AND c.scope ~ '^(country|prefix):'
+            ORDER BY c.scope FOR UPDATE OF c
+        ), credited AS (
+            -- What was sent in another window than its code was used in is not counted there any more.
+            UPDATE sms_counters AS c SET
+                hour_unverified = CASE WHEN c.hour_start <= counted.created_at
+                    THEN greatest(0, c.hour_unverified - counted.live_sends)
+                    ELSE c.hour_unverified END,
+                day_unverified = CASE WHEN c.day_start <= counted.created_at
+                    THEN greatest(0, c.day_unverified - counted.live_sends)
+                    ELSE c.day_unverified END,
+                day_verified = c.day_verified + 1
+            FROM counted WHERE c.scope = counted.scope
         ), person AS (
             INSERT INTO users AS u (id, phone_index, phone_sealed, created_at, last_login_at)
             SELECT $9, $1, $10, $4, $4 FROM tried WHERE $3
             ON CONFLICT (phone_index) DO UPDATE SET last_login_at = $4
             RETURNING u.id
         ), session AS (
-            INSERT INTO sessions (id, user_id, client_id, created_at)
-            SELECT $11, person.id, $12, $4 FROM person
+            INSERT INTO sessions (id, user_id, client_id, created_at, amr)
+            SELECT $11, person.id, $12, $4, $17::text[] FROM person
         )
-        SELECT tried.live_attempts AS "attempts!", coalesce(tried.locked_until > $4, false) AS "locked!",
+        SELECT tried.live_attempts AS "attempts!", tried.locked AS "locked!",
             person.id AS "user_id?"
         FROM tried LEFT JOIN person ON true
         "#,
@@ -98,6 +155,10 @@ pub(super) async fn settle(
         tried.session,
         tried.request.client,
         tried.proven,
+        known,
+        policy.failures.in_row,
+        policy.device.failures_per_day,
+        tried.amr,
     )
     .fetch_optional(pool)
     .await?;
@@ -118,7 +179,7 @@ pub(super) async fn session(pool: &PgPool, id: Uuid) -> Result<Option<Session>, 
     let session = sqlx::query_as!(
         Session,
         r#"
-        SELECT s.id, s.user_id, s.created_at, u.created_at = s.created_at AS "new_user!"
+        SELECT s.id, s.user_id, s.created_at, s.amr, u.created_at = s.created_at AS "new_user!"
         FROM sessions AS s JOIN users AS u ON u.id = s.user_id
         WHERE s.id = $1
         "#,

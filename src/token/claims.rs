@@ -64,7 +64,7 @@ pub struct Claims<'a> {
     /// When the code was checked, seconds since 1970.
     pub auth_time: i64,
     /// How: a one-time code over SMS, a single factor (RFC 8176).
-    pub amr: [&'static str; 2],
+    pub amr: &'a [String],
     /// The client's scopes, space-separated; left out if it has none.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub scope: &'a str,
@@ -83,6 +83,7 @@ mod tests {
     #[test]
     fn every_claim_is_reserved() {
         let audience = ["api".to_owned(), "other".to_owned()];
+        let amr = ["otp".to_owned(), "sms".to_owned()];
         let claims = Claims {
             iss: "https://id.example",
             sub: Uuid::nil(),
@@ -93,7 +94,7 @@ mod tests {
             jti: Uuid::nil(),
             sid: Uuid::nil(),
             auth_time: 1,
-            amr: ["otp", "sms"],
+            amr: &amr,
             scope: "phone",
             phone_number: Some("+919876543210"),
             phone_number_verified: Some(true),

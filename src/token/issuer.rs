@@ -82,7 +82,7 @@ impl Issuer {
             jti: random::uuid_v4(random)?,
             sid: login.session_id(),
             auth_time: now.timestamp(),
-            amr: ["otp", "sms"],
+            amr: login.amr(),
             scope: &scope,
             phone_number: login.phone().map(PhoneNumber::as_e164),
             phone_number_verified: login.phone().map(|_| true),

@@ -7,6 +7,7 @@ use otp_auth::sandbox::{Fault, FaultKind};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::Command;
+use tokio::task::JoinHandle;
 
 use crate::support::{API_KEY, GATEWAY_SECRET, Instance, Line, MASTER_KEY, http_client, wrong};
 
@@ -16,8 +17,8 @@ const GATEWAY_BYTES: &str = "the secret of the tests' gateway";
 /// The program itself, since its log is what is read: one that started, and all it has to say.
 struct Program {
     child: tokio::process::Child,
-    log: BufReader<tokio::process::ChildStderr>,
-    read: String,
+    /// What is read of its log; somebody must read, or it would wait for them to.
+    log: JoinHandle<String>,
 }
 
 impl Program {
@@ -52,14 +53,17 @@ impl Program {
             admin: address("admin"),
             http: http_client(),
         };
-        (Self { child, log, read }, instance)
+        let log = tokio::spawn(async move {
+            log.read_to_string(&mut read).await.unwrap();
+            read
+        });
+        (Self { child, log }, instance)
     }
 
     /// Ends it, and returns its whole log.
     async fn end(mut self) -> String {
         self.child.start_kill().unwrap();
-        self.log.read_to_string(&mut self.read).await.unwrap();
-        self.read
+        self.log.await.unwrap()
     }
 }
 

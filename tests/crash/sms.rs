@@ -24,8 +24,9 @@ fn points(begin: crate::support::Statement) -> [(Point, Told); 8] {
     [
         // The key is claimed, and no more.
         (At(begin, Lost), Sent),
-        // It is stored, and the provider was not asked.
-        (At(begin, Done), OpenInVain),
+        // It is not stored before all limits are taken.
+        (At(begin, Done), Sent),
+        // It is stored, and the provider has done nothing yet.
         (Asked, OpenInVain),
         // The SMS is out.
         (Unanswered, Open),

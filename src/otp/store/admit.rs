@@ -1,20 +1,26 @@
-//! Letting an SMS through, or not: each is one statement under the phone's row lock.
+//! Letting an SMS through, or not, as far as its phone is concerned: each is one statement, which locks
+//! the phone's row and changes it only if the limits allow.
 //!
 //! The condition stands twice, since a checked query must be one literal, and a function in the
 //! database would be shared by two versions during an upgrade; `tests/api/model.rs` holds both to
 //! one rule.
 
 use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Sms, Store, StoredRequest, stored_request};
+use super::take::Load;
+use super::{Sms, StoredRequest, stored_request};
 use crate::database::StoreError;
-use crate::limit::per_phone::{COOLDOWN_WINDOW_SECONDS, SendHistory};
+use crate::limit::budget::Scope;
+use crate::limit::per_phone::{COOLDOWN_WINDOW_SECONDS, KnownHistory, SendHistory};
 use crate::otp::Policy;
+use crate::otp::phone_state::{By, PhoneState};
 use crate::otp::request::{Delivery, Purpose, RequestId, Standing};
 use crate::secrets::PhoneIndex;
 
 /// A request about to be stored.
+#[derive(Clone, Copy)]
 pub(in crate::otp) struct NewRequest<'a> {
     pub(in crate::otp) id: RequestId,
     /// New for every try, so that a refused one is never taken for an earlier admitted one.
@@ -27,16 +33,8 @@ pub(in crate::otp) struct NewRequest<'a> {
     pub(in crate::otp) now: DateTime<Utc>,
 }
 
-/// What the phone's row said after a send was tried.
-pub(in crate::otp) struct Admission {
-    pub(in crate::otp) admitted: bool,
-    /// Whether it was not admitted because somebody else had begun this very request.
-    pub(in crate::otp) begun: bool,
-    pub(in crate::otp) history: SendHistory,
-    pub(in crate::otp) locked_until: Option<DateTime<Utc>>,
-}
-
 /// An SMS about to be admitted for a live request.
+#[derive(Clone, Copy)]
 pub(in crate::otp) struct OneMore<'a> {
     pub(in crate::otp) request: RequestId,
     pub(in crate::otp) owners: &'a [String],
@@ -48,189 +46,231 @@ pub(in crate::otp) struct OneMore<'a> {
     pub(in crate::otp) now: DateTime<Utc>,
 }
 
-impl Store {
-    /// Takes the phone's limits, supersedes its older request and stores the new one. A request
-    /// whose first SMS surely never left may be begun again; no other may, however late whoever
-    /// began it first comes: he may have stood still until his lease was over.
-    pub(in crate::otp) async fn begin(
-        &self,
-        new: NewRequest<'_>,
-        policy: &Policy,
-    ) -> Result<Admission, StoreError> {
-        let row = sqlx::query!(
-            r#"
-            WITH begun AS (
-                SELECT FROM otp_requests WHERE id = $4 AND failed_at IS NULL
-            ), throttle AS (
-                INSERT INTO phone_throttles AS p (phone_index, send_log, cooldown_until,
-                    last_send_id, live_request_id, live_sends, live_attempts)
-                VALUES ($1, ARRAY[$2::timestamptz], $2 + ($3::bigint[])[1] * interval '1 second',
-                    $14, $4, 1, 0)
-                ON CONFLICT (phone_index) DO UPDATE SET
-                    (send_log, cooldown_until, last_send_id, live_request_id, live_sends,
-                     live_attempts, superseded_request_id, superseded_sends, superseded_attempts,
-                     superseded_check_tag, superseded_check_sealed, check_id, check_until,
-                     check_tag, check_sealed) = (
-                        SELECT
-                            CASE WHEN ok THEN recent || $2 ELSE p.send_log END,
-                            CASE WHEN ok THEN $2 + pause * interval '1 second'
-                                 ELSE p.cooldown_until END,
-                            CASE WHEN ok THEN $14 ELSE p.last_send_id END,
-                            CASE WHEN ok THEN $4 ELSE p.live_request_id END,
-                            CASE WHEN ok THEN 1 ELSE p.live_sends END,
-                            CASE WHEN ok THEN 0 ELSE p.live_attempts END,
-                            CASE WHEN ok THEN p.live_request_id ELSE p.superseded_request_id END,
-                            CASE WHEN ok THEN p.live_sends ELSE p.superseded_sends END,
-                            CASE WHEN ok THEN p.live_attempts ELSE p.superseded_attempts END,
-                            CASE WHEN ok THEN p.check_tag ELSE p.superseded_check_tag END,
-                            CASE WHEN ok THEN p.check_sealed ELSE p.superseded_check_sealed END,
-                            CASE WHEN ok THEN NULL ELSE p.check_id END,
-                            CASE WHEN ok THEN NULL ELSE p.check_until END,
-                            CASE WHEN ok THEN NULL ELSE p.check_tag END,
-                            CASE WHEN ok THEN NULL ELSE p.check_sealed END
-                        FROM (SELECT
-                            p.cooldown_until <= $2
-                                AND (p.locked_until IS NULL OR p.locked_until <= $2)
-                                AND p.live_request_id IS DISTINCT FROM $4
-                                AND NOT EXISTS (SELECT FROM begun)
-                                AND NOT EXISTS (
-                                    SELECT FROM unnest($5::bigint[], $6::int[]) AS w (seconds, most)
-                                    WHERE w.most <= (
-                                        SELECT count(*) FROM unnest(p.send_log) AS s
-                                        WHERE s > $2 - w.seconds * interval '1 second')) AS ok,
-                            ARRAY(SELECT s FROM unnest(p.send_log) AS s
-                                WHERE s > $2 - $7::bigint * interval '1 second'
-                                ORDER BY s) AS recent,
-                            ($3::bigint[])[least(cardinality($3::bigint[]), 1 + (
-                                SELECT count(*) FROM unnest(p.send_log) AS s
-                                WHERE s > $2 - $8::bigint * interval '1 second'))] AS pause
-                        ) AS decision)
-                RETURNING p.last_send_id = $14 AS admitted, p.live_request_id, p.send_log,
-                    p.cooldown_until, p.locked_until
-            ), stored AS (
-                INSERT INTO otp_requests AS r (id, phone_index, phone_sealed, client_id, purpose,
-                    code_nonce, created_at, expires_at, send_ids, provider_key, due_at)
-                SELECT $4, $1, $9, $10, $11, $12, $2, $13, ARRAY[$4], $4, $15
-                FROM throttle WHERE admitted
-                ON CONFLICT (id) DO UPDATE SET code_nonce = excluded.code_nonce,
-                    created_at = excluded.created_at, expires_at = excluded.expires_at,
-                    delivery = 'queued', failed_at = NULL, due_at = excluded.due_at, polls = 0
-                WHERE r.failed_at IS NOT NULL
-            )
-            SELECT admitted AS "admitted!",
-                NOT admitted AND (coalesce(live_request_id = $4, false)
-                    OR EXISTS (SELECT FROM begun)) AS "begun!",
-                send_log AS "send_log!", cooldown_until AS "cooldown_until!", locked_until
-            FROM throttle
-            "#,
-            new.phone.as_bytes(),
-            new.now,
-            &policy.sends.cooldowns,
-            new.id.0,
-            &policy.sends.window_seconds(),
-            &policy.sends.maxima(),
-            policy.sends.horizon_seconds(),
-            COOLDOWN_WINDOW_SECONDS,
-            new.phone_sealed,
-            new.client,
-            new.purpose.name(),
-            new.code_nonce,
-            new.now + policy.ttl,
-            new.admission,
-            new.now + policy.lease,
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(Admission {
-            admitted: row.admitted,
-            begun: row.begun,
-            history: SendHistory {
-                send_log: row.send_log,
-                cooldown_until: row.cooldown_until,
-            },
-            locked_until: row.locked_until,
-        })
-    }
+/// What was stored.
+pub(in crate::otp) struct Begun {
+    pub(in crate::otp) history: SendHistory,
+    /// Whether the phone has a user.
+    pub(super) account: bool,
+}
 
-    /// Takes the phone's limits for one more SMS of the same request. The request must be live,
-    /// with sends and tries left, and not sent again by this very operation; `None` if none of these
-    /// clients has such a request. What is told of its SMS is how it was before.
-    pub(in crate::otp) async fn begin_resend(
-        &self,
-        more: OneMore<'_>,
-        policy: &Policy,
-    ) -> Result<Option<(bool, StoredRequest)>, StoreError> {
-        let row = sqlx::query!(
-            r#"
-            WITH throttle AS (
-                UPDATE phone_throttles AS p SET
-                    (send_log, cooldown_until, last_send_id, live_sends) = (
-                        SELECT
-                            CASE WHEN ok THEN recent || $2 ELSE p.send_log END,
-                            CASE WHEN ok THEN $2 + pause * interval '1 second'
-                                 ELSE p.cooldown_until END,
-                            CASE WHEN ok THEN $12 ELSE p.last_send_id END,
-                            CASE WHEN ok THEN p.live_sends + 1 ELSE p.live_sends END
-                        FROM (SELECT
-                            p.live_request_id = r.id AND r.expires_at > $2
-                                AND NOT $4 = ANY(r.send_ids)
-                                AND p.live_sends < $9 AND p.live_attempts < $10
-                                AND p.cooldown_until <= $2
-                                AND (p.locked_until IS NULL OR p.locked_until <= $2)
-                                AND NOT EXISTS (
-                                    SELECT FROM unnest($5::bigint[], $6::int[]) AS w (seconds, most)
-                                    WHERE w.most <= (
-                                        SELECT count(*) FROM unnest(p.send_log) AS s
-                                        WHERE s > $2 - w.seconds * interval '1 second')) AS ok,
-                            ARRAY(SELECT s FROM unnest(p.send_log) AS s
-                                WHERE s > $2 - $7::bigint * interval '1 second'
-                                ORDER BY s) AS recent,
-                            ($3::bigint[])[least(cardinality($3::bigint[]), 1 + (
-                                SELECT count(*) FROM unnest(p.send_log) AS s
-                                WHERE s > $2 - $8::bigint * interval '1 second'))] AS pause
-                        ) AS decision)
-                FROM otp_requests AS r
-                WHERE r.id = $1 AND r.client_id = ANY($11) AND p.phone_index = r.phone_index
-                RETURNING p.last_send_id = $12 AS admitted, r.id, r.phone_index, r.phone_sealed,
-                    r.client_id, r.purpose, r.code_nonce, r.send_ids, r.provider_key,
-                    r.provider_refs, r.delivery, r.expires_at, r.verified_at, r.failed_at,
-                    p.live_request_id = r.id AS live, p.live_sends, p.live_attempts,
-                    p.locked_until, p.check_until, p.send_log, p.cooldown_until
-            ), marked AS (
-                UPDATE otp_requests AS r SET
-                    send_ids = r.send_ids || $4::uuid,
-                    provider_key = CASE WHEN $13 AND r.delivery IN ('queued', 'unknown')
-                                        THEN coalesce(r.provider_key, $4) ELSE $4 END,
-                    delivery = 'queued', due_at = $14, polls = 0
-                FROM throttle WHERE r.id = throttle.id AND throttle.admitted
-            )
-            SELECT admitted AS "admitted!", id AS "id!", phone_index AS "phone_index!",
-                phone_sealed AS "phone_sealed!", client_id AS "client_id!", purpose AS "purpose!",
-                code_nonce AS "code_nonce!", send_ids AS "send_ids!", provider_key,
-                provider_refs AS "provider_refs!", delivery AS "delivery!",
-                expires_at AS "expires_at!", verified_at, failed_at, live,
-                live_sends AS "live_sends!", live_attempts AS "live_attempts!", locked_until,
-                check_until, send_log AS "send_log!", cooldown_until AS "cooldown_until!"
-            FROM throttle
-            "#,
-            more.request.0,
-            more.now,
-            &policy.sends.cooldowns,
-            more.send_id,
-            &policy.sends.window_seconds(),
-            &policy.sends.maxima(),
-            policy.sends.horizon_seconds(),
-            COOLDOWN_WINDOW_SECONDS,
-            policy.max_sends,
-            policy.max_attempts,
-            more.owners,
-            more.admission,
-            more.keep_key,
-            more.now + policy.lease,
+/// Takes the phone's limits, supersedes its older request and stores the new one; `None` if the limits
+/// do not allow it. A request whose first SMS surely never left may be begun again; no other may,
+/// however late whoever began it first comes: he may have stood still until his lease was over.
+pub(super) async fn begin(
+    connection: &mut PgConnection,
+    new: &NewRequest<'_>,
+    (by, load): (By, Option<&Load>),
+    policy: &Policy,
+) -> Result<Option<Begun>, StoreError> {
+    let limits = by.limits(policy);
+    let scopes = load.map(|load| load.scopes.iter().map(Scope::name).collect());
+    let scopes: Vec<String> = scopes.unwrap_or_default();
+    let row = sqlx::query!(
+        r#"
+        WITH throttle AS (
+            INSERT INTO phone_throttles AS p (phone_index, send_log, cooldown_until,
+                last_send_id, live_request_id, live_sends, live_attempts)
+            SELECT $1, ARRAY[$2::timestamptz], $2 + ($3::bigint[])[1] * interval '1 second',
+                $14, $4, 1, 0
+            WHERE NOT EXISTS (SELECT FROM otp_requests WHERE id = $4 AND failed_at IS NULL)
+            ON CONFLICT (phone_index) DO UPDATE SET
+                send_log = ARRAY(SELECT s FROM unnest(p.send_log) AS s
+                    WHERE s > $2 - $7::bigint * interval '1 second' ORDER BY s) || $2,
+                known_send_log = CASE WHEN $16::bool THEN ARRAY(
+                        SELECT s FROM unnest(p.known_send_log) AS s
+                        WHERE s > $2 - $7::bigint * interval '1 second' ORDER BY s) || $2
+                    ELSE p.known_send_log END,
+                cooldown_until = $2 + interval '1 second'
+                    * ($3::bigint[])[least(cardinality($3::bigint[]), 1 + (
+                        SELECT count(*) FROM unnest(p.send_log) AS s
+                        WHERE s > $2 - $8::bigint * interval '1 second'))],
+                last_send_id = $14, live_request_id = $4, live_sends = 1, live_attempts = 0,
+                superseded_request_id = p.live_request_id, superseded_sends = p.live_sends,
+                superseded_attempts = p.live_attempts, superseded_check_tag = p.check_tag,
+                superseded_check_sealed = p.check_sealed,
+                check_id = NULL, check_until = NULL, check_tag = NULL, check_sealed = NULL
+            WHERE p.live_request_id IS DISTINCT FROM $4
+                AND CASE WHEN $16 THEN p.known_failures_in_row < $17
+                    ELSE p.failures_in_row < $17 AND (p.cooldown_until <= $2 OR $20)
+                        AND (p.locked_until IS NULL OR p.locked_until <= $2) END
+                AND NOT EXISTS (
+                    SELECT FROM unnest($5::bigint[], $6::int[]) AS w (seconds, most)
+                    WHERE w.most <= (
+                        SELECT count(*)
+                        FROM unnest(CASE WHEN $16 THEN p.known_send_log ELSE p.send_log END) AS s
+                        WHERE s > $2 - w.seconds * interval '1 second'))
+            RETURNING p.send_log, p.cooldown_until
+        ), stored AS (
+            INSERT INTO otp_requests AS r (id, phone_index, phone_sealed, client_id, purpose,
+                code_nonce, created_at, expires_at, send_ids, provider_key, due_at, counted_in,
+                cost_micros)
+            SELECT $4, $1, $9, $10, $11, $12, $2, $13, ARRAY[$4], $4, $15, $18, $19 FROM throttle
+            ON CONFLICT (id) DO UPDATE SET code_nonce = excluded.code_nonce,
+                created_at = excluded.created_at, expires_at = excluded.expires_at,
+                delivery = 'queued', failed_at = NULL, due_at = excluded.due_at, polls = 0,
+                counted_in = excluded.counted_in, cost_micros = excluded.cost_micros
+            WHERE r.failed_at IS NOT NULL
         )
-        .fetch_optional(&self.pool)
-        .await?;
-        row.map(|row| Ok((row.admitted, stored_request!(row))))
-            .transpose()
-    }
+        SELECT send_log AS "send_log!", cooldown_until AS "cooldown_until!",
+            EXISTS (SELECT FROM users WHERE phone_index = $1) AS "account!"
+        FROM throttle
+        "#,
+        new.phone.as_bytes(),
+        new.now,
+        &policy.sends.cooldowns,
+        new.id.0,
+        &limits.window_seconds(),
+        &limits.maxima(),
+        policy.sends.horizon_seconds(),
+        COOLDOWN_WINDOW_SECONDS,
+        new.phone_sealed,
+        new.client,
+        new.purpose.name(),
+        new.code_nonce,
+        new.now + policy.ttl,
+        new.admission,
+        new.now + policy.lease,
+        by == By::KnownDevice,
+        policy.failures.in_row,
+        &scopes,
+        load.map_or(0, |load| load.price),
+        by == By::TestNumber,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| Begun {
+        history: SendHistory {
+            send_log: row.send_log,
+            cooldown_until: row.cooldown_until,
+        },
+        account: row.account,
+    }))
+}
+
+/// Why a phone's limits do not allow a send, and whether it is this very request that is there already.
+pub(super) async fn look(
+    connection: &mut PgConnection,
+    phone: PhoneIndex,
+    request: RequestId,
+) -> Result<(bool, PhoneState), StoreError> {
+    let row = sqlx::query!(
+        r#"
+        SELECT p.send_log, p.cooldown_until, p.locked_until, p.failures_in_row, p.known_send_log,
+            p.known_failure_log, p.known_failures_in_row,
+            coalesce(p.live_request_id = $2, false)
+                OR EXISTS (SELECT FROM otp_requests WHERE id = $2 AND failed_at IS NULL)
+                AS "begun!"
+        FROM phone_throttles AS p WHERE p.phone_index = $1
+        "#,
+        phone.as_bytes(),
+        request.0,
+    )
+    .fetch_one(connection)
+    .await?;
+    let state = PhoneState {
+        history: SendHistory {
+            send_log: row.send_log,
+            cooldown_until: row.cooldown_until,
+        },
+        locked_until: row.locked_until,
+        failures_in_row: row.failures_in_row,
+        known: KnownHistory {
+            send_log: row.known_send_log,
+            failure_log: row.known_failure_log,
+            failures_in_row: row.known_failures_in_row,
+        },
+    };
+    Ok((row.begun, state))
+}
+
+/// Takes the phone's limits for one more SMS of the same request; `None` if they do not allow it. The
+/// request must be live, with sends and tries left, and not sent again by this very operation. What is
+/// told of its SMS is how it was before.
+pub(super) async fn begin_again(
+    connection: &mut PgConnection,
+    more: &OneMore<'_>,
+    by: By,
+    policy: &Policy,
+) -> Result<Option<(StoredRequest, bool)>, StoreError> {
+    let limits = by.limits(policy);
+    let row = sqlx::query!(
+        r#"
+        WITH throttle AS (
+            UPDATE phone_throttles AS p SET
+                send_log = ARRAY(SELECT s FROM unnest(p.send_log) AS s
+                    WHERE s > $2 - $7::bigint * interval '1 second' ORDER BY s) || $2::timestamptz,
+                known_send_log = CASE WHEN $15::bool THEN ARRAY(
+                        SELECT s FROM unnest(p.known_send_log) AS s
+                        WHERE s > $2 - $7::bigint * interval '1 second' ORDER BY s) || $2
+                    ELSE p.known_send_log END,
+                cooldown_until = $2 + interval '1 second'
+                    * ($3::bigint[])[least(cardinality($3::bigint[]), 1 + (
+                        SELECT count(*) FROM unnest(p.send_log) AS s
+                        WHERE s > $2 - $8::bigint * interval '1 second'))],
+                last_send_id = $12, live_sends = p.live_sends + 1
+            FROM otp_requests AS r
+            WHERE r.id = $1 AND r.client_id = ANY($11) AND p.phone_index = r.phone_index
+                AND p.live_request_id = r.id AND r.expires_at > $2 AND NOT $4 = ANY(r.send_ids)
+                AND p.live_sends < $9 AND p.live_attempts < $10
+                AND CASE WHEN $15 THEN p.known_failures_in_row < $16
+                    ELSE p.failures_in_row < $16 AND (p.cooldown_until <= $2 OR $17)
+                        AND (p.locked_until IS NULL OR p.locked_until <= $2) END
+                AND NOT EXISTS (
+                    SELECT FROM unnest($5::bigint[], $6::int[]) AS w (seconds, most)
+                    WHERE w.most <= (
+                        SELECT count(*)
+                        FROM unnest(CASE WHEN $15 THEN p.known_send_log ELSE p.send_log END) AS s
+                        WHERE s > $2 - w.seconds * interval '1 second'))
+            RETURNING r.id, r.phone_index, r.phone_sealed, r.client_id, r.purpose, r.code_nonce,
+                r.send_ids, r.provider_key, r.provider_refs, r.delivery, r.expires_at,
+                r.verified_at, r.failed_at, p.live_request_id = r.id AS live, p.live_sends,
+                p.live_attempts, p.locked_until, p.check_until, p.send_log, p.cooldown_until,
+                p.failures_in_row, p.known_send_log, p.known_failure_log, p.known_failures_in_row
+        ), marked AS (
+            UPDATE otp_requests AS r SET
+                send_ids = r.send_ids || $4::uuid,
+                provider_key = CASE WHEN $13 AND r.delivery IN ('queued', 'unknown')
+                                    THEN coalesce(r.provider_key, $4) ELSE $4 END,
+                delivery = 'queued', due_at = $14, polls = 0
+            FROM throttle WHERE r.id = throttle.id
+        )
+        SELECT id AS "id!", phone_index AS "phone_index!",
+            phone_sealed AS "phone_sealed!", client_id AS "client_id!", purpose AS "purpose!",
+            code_nonce AS "code_nonce!", send_ids AS "send_ids!", provider_key,
+            provider_refs AS "provider_refs!", delivery AS "delivery!",
+            expires_at AS "expires_at!", verified_at, failed_at, live,
+            live_sends AS "live_sends!", live_attempts AS "live_attempts!", locked_until,
+            check_until, send_log AS "send_log!", cooldown_until AS "cooldown_until!",
+            failures_in_row AS "failures_in_row!", known_send_log AS "known_send_log!",
+            known_failure_log AS "known_failure_log!",
+            known_failures_in_row AS "known_failures_in_row!",
+            EXISTS (SELECT FROM users AS u WHERE u.phone_index = throttle.phone_index)
+                AS "account!"
+        FROM throttle
+        "#,
+        more.request.0,
+        more.now,
+        &policy.sends.cooldowns,
+        more.send_id,
+        &limits.window_seconds(),
+        &limits.maxima(),
+        policy.sends.horizon_seconds(),
+        COOLDOWN_WINDOW_SECONDS,
+        policy.max_sends,
+        policy.max_attempts,
+        more.owners,
+        more.admission,
+        more.keep_key,
+        more.now + policy.lease,
+        by == By::KnownDevice,
+        policy.failures.in_row,
+        by == By::TestNumber,
+    )
+    .fetch_optional(connection)
+    .await?;
+    row.map(|row| {
+        let account = row.account;
+        Ok((stored_request!(row), account))
+    })
+    .transpose()
 }

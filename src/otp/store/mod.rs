@@ -5,24 +5,29 @@
 //! row and sees its latest version, so parallel calls on any replica queue up behind each other.
 //! A refused call changes nothing; `last_send_id` tells it that it was not the one let through.
 
+mod admission;
 mod admit;
 mod check;
 mod due;
 mod outcome;
+mod take;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
+use super::phone_state::PhoneState;
 use super::request::{Delivery, Purpose, RequestId, Standing};
 use crate::database::StoreError;
-use crate::limit::per_phone::SendHistory;
+use crate::limit::per_phone::{KnownHistory, SendHistory};
 use crate::secrets::PhoneIndex;
 
-pub(super) use admit::{Admission, NewRequest, OneMore};
+pub(super) use admission::{Admission, Again, Asked};
+pub(super) use admit::{NewRequest, OneMore};
 pub(super) use check::{Check, Reserved};
 pub(super) use due::Due;
 pub(super) use outcome::Outcome;
+pub(super) use take::{Load, Taken};
 
 /// The tables of this module.
 #[derive(Clone, Debug)]
@@ -108,10 +113,18 @@ macro_rules! stored_request {
                 live,
                 sends: if live { $row.live_sends } else { 0 },
                 attempts: if live { $row.live_attempts } else { 0 },
-                locked_until: $row.locked_until,
-                history: SendHistory {
-                    send_log: $row.send_log,
-                    cooldown_until: $row.cooldown_until,
+                phone: PhoneState {
+                    history: SendHistory {
+                        send_log: $row.send_log,
+                        cooldown_until: $row.cooldown_until,
+                    },
+                    locked_until: $row.locked_until,
+                    failures_in_row: $row.failures_in_row,
+                    known: KnownHistory {
+                        send_log: $row.known_send_log,
+                        failure_log: $row.known_failure_log,
+                        failures_in_row: $row.known_failures_in_row,
+                    },
                 },
             },
         }
@@ -127,19 +140,27 @@ impl Store {
 
     /// Reads a request and where it stands.
     pub(crate) async fn find(&self, id: RequestId) -> Result<Option<StoredRequest>, StoreError> {
-        let row = sqlx::query!(
-            r#"
+        find(&self.pool, id).await
+    }
+}
+
+async fn find(
+    executor: impl PgExecutor<'_>,
+    id: RequestId,
+) -> Result<Option<StoredRequest>, StoreError> {
+    let row = sqlx::query!(
+        r#"
             SELECT r.id, r.phone_index, r.phone_sealed, r.client_id, r.purpose, r.code_nonce,
                 r.send_ids, r.provider_key, r.provider_refs, r.delivery, r.expires_at,
                 r.verified_at, r.failed_at, p.live_request_id = r.id AS live, p.live_sends,
-                p.live_attempts, p.locked_until, p.check_until, p.send_log, p.cooldown_until
+                p.live_attempts, p.locked_until, p.check_until, p.send_log, p.cooldown_until,
+                p.failures_in_row, p.known_send_log, p.known_failure_log, p.known_failures_in_row
             FROM otp_requests AS r JOIN phone_throttles AS p USING (phone_index)
             WHERE r.id = $1
             "#,
-            id.0,
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        row.map(|row| Ok(stored_request!(row))).transpose()
-    }
+        id.0,
+    )
+    .fetch_optional(executor)
+    .await?;
+    row.map(|row| Ok(stored_request!(row))).transpose()
 }

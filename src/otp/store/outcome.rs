@@ -136,6 +136,7 @@ impl Store {
             "WITH refunded AS (
                  UPDATE phone_throttles AS p SET
                      send_log = array_remove(p.send_log, $4),
+                     known_send_log = array_remove(p.known_send_log, $4),
                      cooldown_until = CASE WHEN p.last_send_id = $8 THEN $4
                                            ELSE p.cooldown_until END,
                      -- What is remembered of a code belongs to its request.
@@ -156,6 +157,23 @@ impl Store {
                          FROM (SELECT coalesce(p.live_request_id = $1, false)) AS state (ours))
                  WHERE p.phone_index = $3 AND $4 = ANY(p.send_log)
                  RETURNING true
+             ), counted AS (
+                 SELECT c.scope, r.cost_micros
+                 FROM refunded, otp_requests AS r, sms_counters AS c
+                 WHERE r.id = $1 AND c.scope = ANY (r.counted_in)
+                 ORDER BY c.scope FOR UPDATE OF c
+             ), uncounted AS (
+                 -- What another window counts by now is not this SMS's.
+                 UPDATE sms_counters AS c SET
+                     hour_messages = c.hour_messages - (c.hour_start <= $4)::int,
+                     hour_cost = c.hour_cost - (c.hour_start <= $4)::int * counted.cost_micros,
+                     hour_unverified = greatest(0, c.hour_unverified - (c.hour_start <= $4)::int),
+                     day_messages = c.day_messages - (c.day_start <= $4)::int,
+                     day_cost = c.day_cost - (c.day_start <= $4)::int * counted.cost_micros,
+                     day_unverified = greatest(0, c.day_unverified - (c.day_start <= $4)::int),
+                     month_cost = c.month_cost
+                         - (c.month_start <= $4)::int * counted.cost_micros
+                 FROM counted WHERE c.scope = counted.scope
              )
              UPDATE otp_requests AS r SET
                  failed_at = CASE WHEN $5 THEN $9::timestamptz END,

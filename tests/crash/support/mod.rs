@@ -67,7 +67,8 @@ impl World {
             ("LIMITS__IP__VERIFIES_PER_MINUTE", "0"),
             // So long that nothing ends by itself while the test brings a program to its point.
             ("DATABASE__ACQUIRE_TIMEOUT_MS", "60000"),
-            ("DATABASE__STATEMENT_TIMEOUT_MS", "60000"),
+            // Half of it is what a process that stands still may keep its locks.
+            ("DATABASE__STATEMENT_TIMEOUT_MS", "20000"),
             ("STARTMESSAGING__TIMEOUT_MS", "60000"),
             ("TELEMETRY__LOG_FORMAT", "json"),
         ];

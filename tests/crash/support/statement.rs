@@ -45,7 +45,7 @@ impl Statement {
         match self {
             Self::Claim => "INSERT INTO idempotency_keys",
             Self::Begin => "INSERT INTO phone_throttles",
-            Self::BeginResend => "(send_log, cooldown_until, last_send_id, live_sends) =",
+            Self::BeginResend => "known_send_log = CASE WHEN $15",
             Self::Accept => "(delivery, provider_message_id, due_at, polls) =",
             Self::Refund => "WITH refunded AS",
             Self::Reserve => "(check_tag, check_sealed, live_attempts,",

@@ -1,0 +1,152 @@
+//! One SMS is let through by one transaction, or leaves no trace: its phone's limits, its address's and
+//! everybody's budgets hold together, over all replicas.
+//!
+//! The rows that all sends share are taken last and held until the commit, and nothing else is waited
+//! for meanwhile.
+
+use chrono::{DateTime, Utc};
+use sqlx::{Postgres, Transaction};
+
+use super::admit::{self, Begun, NewRequest, OneMore};
+use super::take::{Load, take};
+use super::{Store, StoredRequest, find};
+use crate::database::StoreError;
+use crate::limit::spend::Ceilings;
+use crate::otp::Policy;
+use crate::otp::phone_state::{By, PhoneState};
+use crate::otp::weigh::{Weighed, Who};
+
+/// Who asks for an SMS, and what it is counted in.
+#[derive(Clone, Copy)]
+pub(in crate::otp) struct Asked<'a> {
+    pub(in crate::otp) by: By,
+    /// `None` for a test number, to which no SMS is sent.
+    pub(in crate::otp) load: Option<&'a Load>,
+    /// An operator lets the number or the address through.
+    pub(in crate::otp) allowed: bool,
+    /// An operator allows SMS to known users only.
+    pub(in crate::otp) emergency: bool,
+    /// The client's own ceilings.
+    pub(in crate::otp) ceilings: &'a Ceilings,
+}
+
+/// What came of asking to send a new code.
+pub(in crate::otp) enum Admission {
+    /// It is stored and may be sent.
+    Admitted(Begun, Weighed),
+    /// Somebody else had begun this very request.
+    Begun,
+    /// The phone's limits do not allow it.
+    Refused(PhoneState),
+    /// Something else does not.
+    TurnedAway(Weighed),
+}
+
+/// What came of asking to send a code again.
+pub(in crate::otp) enum Again {
+    /// It may be sent; the request as it was before.
+    Admitted(StoredRequest, Weighed),
+    /// The phone's limits do not allow it, or the request is over or has been sent again by this very
+    /// operation.
+    Refused(StoredRequest),
+    /// Something else does not allow it.
+    TurnedAway(Weighed),
+    /// There is no such request.
+    Gone,
+}
+
+impl Asked<'_> {
+    /// The limits to try, in turn: an allowance is for whom the phone's own limits refuse.
+    fn ways(self) -> &'static [By] {
+        match self.by {
+            By::Anybody => &[By::Anybody],
+            By::KnownDevice => &[By::Anybody, By::KnownDevice],
+            By::TestNumber => &[By::TestNumber],
+        }
+    }
+
+    /// Takes all but the phone's limits.
+    async fn weigh(
+        self,
+        transaction: &mut Transaction<'_, Postgres>,
+        account: bool,
+        policy: &Policy,
+        now: DateTime<Utc>,
+    ) -> Result<Weighed, StoreError> {
+        let Some(load) = self.load else {
+            return Ok(Weighed::default());
+        };
+        let guard = &policy.guard;
+        let taken = take(transaction, load, &guard.address, now).await?;
+        let account = account && guard.unverified.trust_accounts;
+        let who = Who {
+            known: account || self.by == By::KnownDevice || self.allowed,
+            exempt: self.allowed,
+            emergency: self.emergency,
+            ceilings: self.ceilings,
+            price: load.price,
+        };
+        Ok(guard.weigh(&taken, who, now))
+    }
+}
+
+impl Store {
+    /// Takes the limits and stores the request, or does nothing.
+    pub(in crate::otp) async fn admit(
+        &self,
+        new: &NewRequest<'_>,
+        asked: Asked<'_>,
+        policy: &Policy,
+    ) -> Result<Admission, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        for by in asked.ways() {
+            let begun = admit::begin(&mut transaction, new, (*by, asked.load), policy).await?;
+            let Some(begun) = begun else { continue };
+            let account = begun.account;
+            let weighed = asked
+                .weigh(&mut transaction, account, policy, new.now)
+                .await?;
+            if weighed.turned_away.is_some() {
+                transaction.rollback().await?;
+                return Ok(Admission::TurnedAway(weighed));
+            }
+            transaction.commit().await?;
+            return Ok(Admission::Admitted(begun, weighed));
+        }
+        let (begun, phone) = admit::look(&mut transaction, new.phone, new.id).await?;
+        transaction.rollback().await?;
+        Ok(if begun {
+            Admission::Begun
+        } else {
+            Admission::Refused(phone)
+        })
+    }
+
+    /// Takes the limits for one more SMS of a request, or does nothing.
+    pub(in crate::otp) async fn admit_again(
+        &self,
+        more: &OneMore<'_>,
+        asked: Asked<'_>,
+        policy: &Policy,
+    ) -> Result<Again, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        for by in asked.ways() {
+            let begun = admit::begin_again(&mut transaction, more, *by, policy).await?;
+            let Some((stored, account)) = begun else {
+                continue;
+            };
+            let weighed = asked
+                .weigh(&mut transaction, account, policy, more.now)
+                .await?;
+            if weighed.turned_away.is_some() {
+                transaction.rollback().await?;
+                return Ok(Again::TurnedAway(weighed));
+            }
+            transaction.commit().await?;
+            return Ok(Again::Admitted(stored, weighed));
+        }
+        let stored = find(&mut *transaction, more.request).await?;
+        transaction.rollback().await?;
+        Ok(stored.map_or(Again::Gone, Again::Refused))
+    }
+}
