@@ -11,7 +11,7 @@
 //!              │          └── idempotency, limit::per_ip
 //!              ├── provider::startmessaging, provider::webhook
 //!              └── config, database, telemetry
-//! below all of them: client, phone, secrets, operation, limit, metrics, clock, random
+//! below all of them: rules, client, phone, secrets, operation, limit, metrics, clock, random
 //! beside the service, for development: dev, sandbox
 //! ```
 //!
@@ -82,6 +82,7 @@ pub mod otp;
 pub mod phone;
 pub mod provider;
 pub mod random;
+pub mod rules;
 pub mod sandbox;
 pub mod secrets;
 pub mod sign_in;

@@ -34,16 +34,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::clock::Clock;
 use crate::limit::per_phone::SendPolicy;
 use crate::metrics::Metrics;
 use crate::provider::guard::Provider;
 use crate::random::Random;
+use crate::rules::{Rules, Verdict};
 use crate::secrets::{Keyring, PhoneIndex};
 use code::OtpCode;
-use store::Store;
+use store::{Store, StoredRequest};
 
 /// The rules requests live by.
 #[derive(Clone, Debug)]
@@ -103,11 +104,24 @@ pub struct Otp {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) test_numbers: TestNumbers,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) rules: Arc<Rules>,
 }
 
 impl Otp {
     /// How long a new code can be used.
     pub fn ttl(&self) -> TimeDelta {
         self.policy.ttl
+    }
+
+    /// Whether an operator blocked the phone since the code was sent.
+    fn is_blocked(&self, request: &StoredRequest, now: DateTime<Utc>) -> bool {
+        if !self.rules.has_phone_rules() {
+            return false;
+        }
+        match self.open_phone(request) {
+            Ok(phone) => self.rules.phone(&phone, now) == Some(Verdict::Block),
+            // Nobody can tell whether it is.
+            Err(_) => true,
+        }
     }
 }

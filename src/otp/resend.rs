@@ -25,6 +25,13 @@ impl Otp {
         operation: Operation,
         now: DateTime<Utc>,
     ) -> Result<Issued, SendError> {
+        // Read first only where something may be blocked: the statement below takes the limits.
+        if self.rules.has_phone_rules()
+            && let Some(request) = self.store.find(id).await?
+            && self.is_blocked(&request, now)
+        {
+            return Err(SendError::NotLive);
+        }
         let keep_key = self.provider.code_owner() == CodeOwner::Vendor;
         let more = OneMore {
             request: id,
