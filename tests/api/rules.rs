@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use otp_auth::app::{App, Deps, StartError};
 use otp_auth::clock::Clock as _;
+use otp_auth::random::SystemRandom;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -270,4 +273,25 @@ async fn a_dump_tells_nobody_whom_a_rule_is_about(_: PgPoolOptions, connect: PgC
         assert!(!dump.contains(secret), "{secret}");
         assert!(!dump.contains(&hex), "{secret} in hex");
     }
+}
+
+/// A service that let everybody through because it cannot read whom it must not would be worse than
+/// none.
+#[sqlx::test]
+async fn a_service_that_cannot_read_the_rules_does_not_start(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(connect).await;
+    rule(&world.instance().await, "phone", PHONE, "block").await;
+    let swap = "UPDATE access_rules SET value_key = '\\x00'";
+    sqlx::raw_sql(swap).execute(&world.pool).await.unwrap();
+    let deps = Deps {
+        clock: world.clock.clone(),
+        random: Arc::new(SystemRandom),
+    };
+
+    let built = App::build(&world.settings(&[], ""), deps).await;
+
+    assert!(matches!(built.err(), Some(StartError::Rules(_))));
 }

@@ -125,3 +125,23 @@ async fn a_version_that_went_back_is_news_too(_: PgPoolOptions, connect: PgConne
 
     assert!(!rules.switches().kill);
 }
+
+#[sqlx::test]
+async fn what_was_decided_stays_while_the_database_is_away(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(connect.clone()).await;
+    let app = world.instance().await;
+    put(&app, "kill", &json!({"on": true, "reason": "a test"})).await;
+    let master_key = world.settings(&[], "").secrets.master_key;
+    let keyring = Keyring::derive(&master_key).unwrap().into();
+    let pool = sqlx::PgPool::connect_with(connect).await.unwrap();
+    let rules = Rules::load(&world.pool, pool.clone(), keyring, Arc::new(SystemRandom));
+    let rules = rules.await.unwrap();
+
+    pool.close().await;
+
+    assert!(rules.refresh().await.is_err());
+    assert!(rules.switches().kill);
+}
