@@ -11,7 +11,7 @@
 //!              │          └── idempotency, limit::per_ip
 //!              ├── provider::startmessaging, provider::webhook
 //!              └── config, database, telemetry
-//! below all of them: client, phone, secrets, operation, limit, metrics, clock, random
+//! below all of them: rules, client, phone, secrets, operation, limit, metrics, clock, random
 //! beside the service, for development: dev, sandbox
 //! ```
 //!
@@ -22,7 +22,8 @@
 //! # A send, step by step
 //!
 //! 1. [`http::otp::send`] reads the body, finds out who calls, takes the address's limit
-//!    ([`limit::per_ip`], in memory) and parses the phone ([`phone`]), or refuses.
+//!    ([`limit::per_ip`], in memory), parses the phone ([`phone`]) and looks up what operators decided
+//!    about both ([`rules`], in memory), or refuses.
 //! 2. [`idempotency`] claims the caller's key, if there is one, and gives the [`operation`] its id:
 //!    the id of the request that is about to be.
 //! 3. [`otp::send`] draws a nonce, seals the number, and asks [`otp::store`] to begin. One SQL
@@ -84,6 +85,7 @@ pub mod otp;
 pub mod phone;
 pub mod provider;
 pub mod random;
+pub mod rules;
 pub mod sandbox;
 pub mod secrets;
 pub mod sign_in;

@@ -1,5 +1,7 @@
 //! Randomness, passed in so that tests can repeat it.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -49,4 +51,10 @@ pub fn uuid_v4(random: &dyn Random) -> Result<Uuid, RandomUnavailable> {
 pub fn uuid_v7(random: &dyn Random, now: DateTime<Utc>) -> Result<Uuid, RandomUnavailable> {
     let millis = u64::try_from(now.timestamp_millis()).unwrap_or(0);
     Ok(uuid::Builder::from_unix_timestamp_millis(millis, &bytes(random)?).into_uuid())
+}
+
+/// Between half of a pause and all of it, so that replicas that began together spread out.
+pub fn jittered(random: &dyn Random, pause: Duration) -> Duration {
+    let [byte] = bytes::<1>(random).unwrap_or([u8::MAX]);
+    pause / 2 + pause * u32::from(byte) / 510
 }

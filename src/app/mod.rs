@@ -11,7 +11,7 @@ use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use actix_web::{App as ActixApp, HttpServer};
-use futures_util::future;
+use futures_util::future::{self, FutureExt as _};
 use sqlx::PgPool;
 use tokio::sync::oneshot;
 
@@ -24,6 +24,7 @@ use crate::otp::code::CodeError;
 use crate::phone;
 use crate::provider;
 use crate::random::Random;
+use crate::rules::{Rules, RulesError};
 use crate::secrets::{DeriveError, Keyring};
 use crate::token::keys::{KeyError, SigningKeys};
 
@@ -60,6 +61,9 @@ pub enum StartError {
     /// The signing keys could not be read or made.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// What operators decided could not be read.
+    #[error("the rules of the operators could not be read")]
+    Rules(#[from] RulesError),
     /// The master key is not usable.
     #[error(transparent)]
     Derive(#[from] DeriveError),
@@ -83,6 +87,7 @@ pub struct App {
     public: Server,
     admin: Server,
     otp: Arc<Otp>,
+    rules: Arc<Rules>,
     pool: PgPool,
 }
 
@@ -102,10 +107,25 @@ impl App {
         }
         let (random, now) = (deps.random.as_ref(), deps.clock.now());
         let keys = SigningKeys::load_or_create(&startup, &keyring, random, now).await?;
-        startup.close().await;
         let pool = database::pool(&database).map_err(StartError::Pool)?;
+        let rules = Rules::load(
+            &startup,
+            pool.clone(),
+            Arc::clone(&keyring),
+            Arc::clone(&deps.random),
+        );
+        let rules = Arc::new(rules.await?);
+        startup.close().await;
         phone::warm_up(&settings.phone);
-        let state = Data::new(parts::state(settings, deps, keyring, keys, pool.clone())?);
+        let state = parts::state(
+            settings,
+            deps,
+            keyring,
+            keys,
+            Arc::clone(&rules),
+            pool.clone(),
+        );
+        let state = Data::new(state?);
         let grace = settings.server.shutdown_grace.as_secs();
         let clients = Arc::clone(&state.clients);
         let otp = Arc::clone(&state.otp);
@@ -145,6 +165,7 @@ impl App {
                 .map_err(listening(admin_addr))?
                 .run(),
             otp,
+            rules,
             pool,
         })
     }
@@ -155,7 +176,11 @@ impl App {
         let (public, admin) = (self.public.handle(), self.admin.handle());
         let servers = future::try_join(self.public, self.admin);
         let (stop_following, stopped) = oneshot::channel::<()>();
-        let following = self.otp.follow_deliveries(async { drop(stopped.await) });
+        let stopped = async { drop(stopped.await) }.shared();
+        let following = future::join(
+            self.otp.follow_deliveries(stopped.clone()),
+            self.rules.follow(stopped),
+        );
         let stop = async {
             shutdown.await;
             drop(stop_following);
@@ -163,7 +188,7 @@ impl App {
             public.stop(true).await;
             admin.stop(true).await;
         };
-        let (served, (), ()) = future::join3(servers, stop, following).await;
+        let (served, (), ((), ())) = future::join3(servers, stop, following).await;
         self.pool.close().await;
         served.map(|((), ())| ())
     }

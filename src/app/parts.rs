@@ -32,6 +32,7 @@ use crate::provider::resolver::{CachingResolver, ResolverPolicy, SystemLookup};
 use crate::provider::startmessaging::{StartMessaging, StartMessagingOptions};
 use crate::provider::webhook::{Webhook, WebhookOptions};
 use crate::provider::{BuildError, Timeouts, Vendor};
+use crate::rules::Rules;
 use crate::secrets::Keyring;
 use crate::sign_in::SignIn;
 use crate::token::issuer::Issuer;
@@ -47,6 +48,7 @@ pub(super) fn state(
     deps: Deps,
     keyring: Arc<Keyring>,
     keys: SigningKeys,
+    rules: Arc<Rules>,
     pool: PgPool,
 ) -> Result<State, StartError> {
     let keys = Arc::new(keys);
@@ -65,6 +67,7 @@ pub(super) fn state(
         test_numbers: test_numbers(settings, &keyring)?,
         clients: Arc::clone(&clients),
         metrics: Arc::clone(&metrics),
+        rules: Arc::clone(&rules),
     });
     let ip = &settings.limits.ip;
     let limit = |limits: &[(Option<NonZeroU32>, u64)]| {
@@ -94,6 +97,7 @@ pub(super) fn state(
         clients,
         phone_rules: settings.phone.clone(),
         otp,
+        rules,
         keys,
         trusted_proxies: settings.server.trusted_proxies.clone(),
         keyring,

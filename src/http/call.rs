@@ -22,6 +22,8 @@ use crate::limit::per_address::AddressKey;
 use crate::limit::per_ip::{IpLimit, Network};
 use crate::operation::Operation;
 use crate::origin::Origin;
+use crate::phone::{PhoneError, PhoneNumber};
+use crate::rules::Verdict;
 use crate::telemetry::Chain;
 
 /// Longest `Idempotency-Key`, in characters.
@@ -91,8 +93,13 @@ impl Call {
         self.request.headers().get(name)?.to_str().ok()
     }
 
+    /// The id of the request in answers and logs.
+    pub fn trace_id(&self) -> &str {
+        &self.trace_id.0
+    }
+
     /// The user's address. A confidential client that proved its secret is taken at its word on whose
-    /// address that is.
+    /// that is.
     pub fn address(&self, caller: &Caller) -> IpAddr {
         // A connection without a peer address does not exist on a TCP listener.
         let peer = self
@@ -110,17 +117,31 @@ impl Call {
         Origin {
             address,
             key: AddressKey::of(Network::from(address), &self.state.keyring),
-            trace_id: self.trace_id.0.to_string(),
+            trace_id: self.trace_id().to_owned(),
         }
     }
 
-    /// Takes one call of the user's address from a limit.
+    /// Takes one call of the user's address from a limit, and refuses an address that an operator
+    /// blocked: in the words for a foreign number, and after the limit, so that nobody learns of it.
     pub fn limit(&self, limit: &IpLimit, caller: &Caller) -> Result<Vec<Quota>, Problem> {
-        let checked = limit.check(Network::from(self.address(caller)));
+        let address = self.address(caller);
+        let checked = limit.check(Network::from(address));
         match checked.refusal {
+            None if self.state.rules.network(address, self.now()) == Some(Verdict::Block) => {
+                Err(Problem::from(PhoneError::NotAllowed).quotas(checked.quotas))
+            }
             None => Ok(checked.quotas),
             Some(refusal) => Err(Problem::from(refusal).quotas(checked.quotas)),
         }
+    }
+
+    /// A number that codes are sent to, as far as its plan and the operators say.
+    pub fn phone(&self, typed: &str) -> Result<PhoneNumber, PhoneError> {
+        let phone = PhoneNumber::parse(typed, &self.state.phone_rules)?;
+        if self.state.rules.phone(&phone, self.now()) == Some(Verdict::Block) {
+            return Err(PhoneError::NotAllowed);
+        }
+        Ok(phone)
     }
 
     /// Renders a problem for this call.

@@ -35,6 +35,7 @@ use crate::otp::Otp;
 use crate::phone::PhoneRules;
 use crate::provider::guard::Provider;
 use crate::random::Random;
+use crate::rules::Rules;
 use crate::secrets::Keyring;
 use crate::sign_in::SignIn;
 use crate::token::keys::SigningKeys;
@@ -50,6 +51,8 @@ pub struct State {
     pub clients: Arc<Clients>,
     /// Which numbers are sent to.
     pub phone_rules: PhoneRules,
+    /// What operators decided.
+    pub rules: Arc<Rules>,
     /// Codes.
     pub otp: Arc<Otp>,
     /// Right codes become tokens.

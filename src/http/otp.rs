@@ -162,9 +162,7 @@ impl Call {
         let purpose = Purpose::parse(purpose.unwrap_or("login")).ok_or("must be \"login\"");
         let purpose = faults.note("/purpose", purpose);
         match (phone, purpose, faults.problem()) {
-            (Some(phone), Some(purpose), None) => {
-                Ok((PhoneNumber::parse(phone, &self.state.phone_rules)?, purpose))
-            }
+            (Some(phone), Some(purpose), None) => Ok((self.phone(phone)?, purpose)),
             (_, _, faults) => Err(faults.unwrap_or_else(|| Problem::new(Code::InvalidRequest))),
         }
     }

@@ -18,6 +18,7 @@ use crate::otp::weigh::{Spent, TurnedAway};
 use crate::phone::PhoneError;
 use crate::provider::ProviderError;
 use crate::random::RandomUnavailable;
+use crate::rules::RulesError;
 use crate::sign_in::SignInError;
 use crate::telemetry::Chain;
 
@@ -173,6 +174,15 @@ impl From<IdempotencyError> for Problem {
             IdempotencyError::Random(_) | IdempotencyError::Seal(_) | IdempotencyError::Open(_) => {
                 Self::internal(&error)
             }
+        }
+    }
+}
+
+impl From<RulesError> for Problem {
+    fn from(error: RulesError) -> Self {
+        match error {
+            RulesError::Store(error) => error.into(),
+            RulesError::Seal(_) => Self::internal(&error),
         }
     }
 }

@@ -61,6 +61,15 @@ impl Reply {
         }
     }
 
+    /// An answer without a body.
+    pub fn empty(status: u16) -> Self {
+        Self {
+            content_type: String::new(),
+            body: String::new(),
+            ..Self::json(status, &())
+        }
+    }
+
     /// Adds a `Location`.
     #[must_use]
     pub fn at(mut self, location: String) -> Self {
@@ -85,7 +94,9 @@ impl Reply {
     pub fn into_response(self) -> HttpResponse {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = HttpResponse::build(status);
-        response.content_type(self.content_type);
+        if !self.content_type.is_empty() {
+            response.content_type(self.content_type);
+        }
         if let Some(location) = self.location {
             response.insert_header((LOCATION, location));
         }

@@ -23,7 +23,6 @@ use crate::device_receipt::DeviceReceipt;
 use crate::otp::code::Guess;
 use crate::otp::request::{Purpose, RequestId};
 use crate::otp::send::SendCode;
-use crate::phone::PhoneNumber;
 use crate::secrets::Purpose as Seal;
 use crate::sign_in::VerifyCode;
 
@@ -62,7 +61,7 @@ async fn send_code(call: &Call, body: &[u8]) -> Result<Reply, Box<Reply>> {
 async fn send_counted(call: &Call, fields: &Fields, caller: &Caller) -> Result<Reply, Box<Reply>> {
     let client = call.client_of(caller).map_err(drf)?.id.clone();
     let typed = pattern(fields, "phone_number", indian_e164)?;
-    let phone = PhoneNumber::parse(typed, &call.state.phone_rules);
+    let phone = call.phone(typed);
     let phone = phone.map_err(|error| drf(Problem::from(error)))?;
     let ask = SendCode {
         phone,

@@ -106,7 +106,6 @@ impl Otp {
 
     /// Between half of a pause and all of it.
     fn jittered(&self, pause: Duration) -> Duration {
-        let [byte] = random::bytes::<1>(self.random.as_ref()).unwrap_or([u8::MAX]);
-        pause / 2 + pause * u32::from(byte) / 510
+        random::jittered(self.random.as_ref(), pause)
     }
 }

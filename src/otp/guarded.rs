@@ -14,6 +14,7 @@ use crate::limit::per_address::AddressKey;
 use crate::limit::spend::Ceilings;
 use crate::origin::Origin;
 use crate::phone::PhoneNumber;
+use crate::rules::Verdict;
 use crate::secrets::PhoneIndex;
 
 /// An SMS that somebody asks for.
@@ -25,6 +26,7 @@ pub(super) struct Guarded {
     pub(super) trace_id: String,
     load: Option<Load>,
     allowed: bool,
+    killed: bool,
     emergency: bool,
     ceilings: Ceilings,
 }
@@ -55,11 +57,13 @@ impl Otp {
         (origin, receipt): (&Origin, Option<&DeviceReceipt>),
         now: DateTime<Utc>,
     ) -> Result<Guarded, SendError> {
-        let is_test = self.test_numbers.code(index, client, now).is_some();
         let client = self.clients.get(client).ok_or(SendError::NotLive)?;
-        let country = phone.country();
-        let by = self.by(index, (client.id.as_str(), receipt), now);
-        let load = (!is_test).then(|| self.load((phone, index), client.id.as_str(), origin));
+        let id = client.id.as_str();
+        let by = self.by(index, (id, receipt), now);
+        // No SMS is sent to a test number, so there is nothing to guard.
+        let load = (by != By::TestNumber).then(|| self.load((phone, index), id, origin));
+        let switches = self.rules.switches();
+        let lets_through = |verdict| verdict == Some(Verdict::Allow);
         Ok(Guarded {
             by,
             phone: index,
@@ -67,8 +71,10 @@ impl Otp {
             address: origin.key,
             trace_id: origin.trace_id.clone(),
             load,
-            allowed: false,
-            emergency: false,
+            allowed: lets_through(self.rules.phone(phone, now))
+                || lets_through(self.rules.network(origin.address, now)),
+            killed: switches.kill,
+            emergency: switches.emergency,
             ceilings: Ceilings::default(),
         })
     }

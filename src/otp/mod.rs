@@ -46,8 +46,9 @@ use crate::limit::per_phone::SendPolicy;
 use crate::metrics::Metrics;
 use crate::provider::guard::Provider;
 use crate::random::Random;
+use crate::rules::{Rules, Verdict};
 use crate::secrets::{Keyring, PhoneIndex, SealError};
-use store::Store;
+use store::{Store, StoredRequest};
 use test_numbers::TestNumbers;
 use weigh::GuardPolicy;
 
@@ -124,6 +125,7 @@ pub struct Otp {
     pub(crate) test_numbers: TestNumbers,
     pub(crate) clients: Arc<Clients>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) rules: Arc<Rules>,
 }
 
 impl Otp {
@@ -149,6 +151,18 @@ impl Otp {
     /// How long a new code can be used.
     pub fn ttl(&self) -> TimeDelta {
         self.policy.ttl
+    }
+
+    /// Whether an operator blocked the phone since the code was sent.
+    fn is_blocked(&self, request: &StoredRequest, now: DateTime<Utc>) -> bool {
+        if !self.rules.has_phone_rules() {
+            return false;
+        }
+        match self.open_phone(request) {
+            Ok(phone) => self.rules.phone(&phone, now) == Some(Verdict::Block),
+            // Nobody can tell whether it is.
+            Err(_) => true,
+        }
     }
 }
 

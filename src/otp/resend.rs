@@ -43,6 +43,7 @@ impl Otp {
         let id = ask.request;
         let found = self.store.find(id).await?;
         let found = found.filter(|found| ask.caller.may_act_for(&found.client));
+        let found = found.filter(|found| !self.is_blocked(found, now));
         let found = found.ok_or(SendError::NotLive)?;
         let phone = self.open_phone(&found)?;
         let guarded = self.guarded(

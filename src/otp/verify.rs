@@ -24,7 +24,7 @@ use crate::secrets::SealError;
 /// Why a code was neither right nor wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// Unknown, expired, used, superseded, failed, or not this caller's: one answer for all.
+    /// Unknown, expired, used, superseded, failed, blocked, or not this caller's: one answer for all.
     #[error("no live request")]
     NotLive,
     /// The request's or the phone's failure limit is spent.
@@ -81,6 +81,9 @@ impl Otp {
         now: DateTime<Utc>,
     ) -> Result<Attempt, VerifyError> {
         let request = self.stored(id, caller).await?;
+        if self.is_blocked(&request, now) {
+            return Err(VerifyError::NotLive);
+        }
         let by = self.by(request.phone, (&request.client, receipt), now);
         let here = self.provider.code_owner() == CodeOwner::Service || by == By::TestNumber;
         if !here {

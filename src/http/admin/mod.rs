@@ -1,5 +1,8 @@
 //! `/admin/v1/*` on the admin listener: what operators see and decide.
 
+mod rules;
+mod switches;
+
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::AUTHORIZATION;
@@ -21,6 +24,8 @@ pub fn routes(config: &mut ServiceConfig) {
         web::scope("/admin/v1")
             .app_data(PayloadConfig::new(BODY_LIMIT))
             .wrap(from_fn(require_token))
+            .configure(rules::routes)
+            .configure(switches::routes)
             .default_service(web::to(call::not_found)),
     );
 }
@@ -33,6 +38,8 @@ async fn require_token<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     if has_token(request.request(), state.admin_token.as_ref()) {
+        // Its clone of the request would stand in the router's way.
+        drop(call);
         return Ok(next.call(request).await?.map_into_boxed_body());
     }
     let refused = call.render(Problem::new(Code::InvalidToken));

@@ -55,6 +55,8 @@ pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 pub(crate) const MASTER_KEY: &str = "bWFzdGVyIGtleSBvZiB0aGUgdGVzdHMsIDMyIGJ5dGU=";
 /// The key of the account at StartMessaging.
 pub(crate) const API_KEY: &str = "sm_live_0123456789012345678901234567890123456789";
+/// Opens the admin API.
+pub(crate) const ADMIN_TOKEN: &str = "the-admin-token-of-all-of-the-tests";
 
 /// Everything around the service.
 pub(crate) struct World {
@@ -149,6 +151,7 @@ impl World {
             ("SERVER__ADMIN_BIND", "127.0.0.1:0"),
             ("SERVER__WORKERS", "2"),
             ("SECRETS__MASTER_KEY", MASTER_KEY),
+            ("SECRETS__ADMIN_TOKEN", ADMIN_TOKEN),
             ("STARTMESSAGING__API_KEY", API_KEY),
             ("LIMITS__IP__SENDS_PER_MINUTE", "0"),
             ("LIMITS__IP__SENDS_PER_10_MINUTES", "0"),
@@ -220,6 +223,12 @@ pub(crate) fn http_client() -> reqwest::Client {
 impl Instance {
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base))
+    }
+
+    /// A call of the admin API.
+    pub(crate) fn admin(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.admin));
+        request.bearer_auth(ADMIN_TOKEN)
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

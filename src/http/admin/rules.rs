@@ -1,0 +1,208 @@
+//! `/admin/v1/rules`: whom to block or let through.
+
+use actix_web::HttpResponse;
+use actix_web::web::{self, Bytes, Path, ServiceConfig};
+use chrono::{DateTime, SubsecRound as _, Utc};
+use serde::Serialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::http::body::{Faults, Fields};
+use crate::http::call::Call;
+use crate::http::codes::Code;
+use crate::http::otp::rfc3339;
+use crate::http::problem::Problem;
+use crate::http::reply::Reply;
+use crate::rules::reason::Reason;
+use crate::rules::target::{Kind, Target};
+use crate::rules::{Change, Listing, NewRule, Rule, Verdict};
+
+/// Rules on a page unless `limit` says otherwise: a screen or two.
+const PAGE: i64 = 50;
+/// Most rules on a page: each is opened, some microseconds apiece.
+const LARGEST_PAGE: i64 = 200;
+
+const KIND: &str = "must be \"phone\", \"prefix\" or \"network\"";
+const VERDICT: &str = "must be \"block\" or \"allow\"";
+
+#[derive(Serialize)]
+struct RuleBody {
+    id: Uuid,
+    kind: &'static str,
+    value: String,
+    verdict: &'static str,
+    reason: String,
+    created_at: String,
+    expires_at: Option<String>,
+}
+
+impl From<Rule> for RuleBody {
+    fn from(rule: Rule) -> Self {
+        Self {
+            id: rule.id,
+            kind: rule.target.kind().name(),
+            value: rule.target.shown(),
+            verdict: rule.verdict.name(),
+            reason: rule.reason,
+            created_at: rfc3339(rule.created_at),
+            expires_at: rule.expires_at.map(rfc3339),
+        }
+    }
+}
+
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config
+        .service(
+            web::resource("/rules")
+                .route(web::get().to(list))
+                .route(web::head().to(list))
+                .route(web::post().to(set)),
+        )
+        .service(
+            web::resource("/rules/{id}")
+                .route(web::get().to(find))
+                .route(web::head().to(find))
+                .route(web::delete().to(remove)),
+        );
+}
+
+/// `POST /admin/v1/rules`
+async fn set(call: Call, body: Bytes) -> HttpResponse {
+    call.to_the_end(move |call| async move {
+        let rule = new_rule(&call, &call.fields(&body)?)?;
+        let (rule, is_new) = call.state.rules.set(rule, call.change()).await?;
+        let location = format!("/admin/v1/rules/{}", rule.id);
+        let status = if is_new { 201 } else { 200 };
+        Ok(Reply::json(status, &RuleBody::from(rule)).at(location))
+    })
+    .await
+}
+
+/// `GET /admin/v1/rules`
+async fn list(call: Call) -> HttpResponse {
+    call.to_the_end(|call| async move {
+        let listing = listing(call.request().query_string())?;
+        // One more than is asked for tells whether there is a next page.
+        let most = listing.most + 1;
+        let found = call.state.rules.list(Listing { most, ..listing });
+        let mut rules: Vec<RuleBody> = found.await?.into_iter().map(RuleBody::from).collect();
+        let page = usize::try_from(listing.most).unwrap_or(usize::MAX);
+        let has_next = rules.len() > page;
+        rules.truncate(page);
+        let next = rules.last().filter(|_| has_next).map(|rule| rule.id);
+        Ok(Reply::json(200, &json!({"rules": rules, "next": next})))
+    })
+    .await
+}
+
+/// `GET /admin/v1/rules/{id}`
+async fn find(call: Call, path: Path<String>) -> HttpResponse {
+    call.to_the_end(|call| async move {
+        let found = call.state.rules.find(rule_id(&path)?).await?;
+        let rule = found.ok_or_else(|| Problem::new(Code::NotFound))?;
+        Ok(Reply::json(200, &RuleBody::from(rule)))
+    })
+    .await
+}
+
+/// `DELETE /admin/v1/rules/{id}`
+async fn remove(call: Call, path: Path<String>) -> HttpResponse {
+    call.to_the_end(|call| async move {
+        let id = rule_id(&path)?;
+        if call.state.rules.remove(id, call.change()).await? {
+            Ok(Reply::empty(204))
+        } else {
+            Err(Problem::new(Code::NotFound))
+        }
+    })
+    .await
+}
+
+impl Call {
+    /// This call as one that changes something.
+    pub(super) fn change(&self) -> Change<'_> {
+        Change {
+            trace_id: self.trace_id(),
+            now: self.now(),
+        }
+    }
+}
+
+fn new_rule(call: &Call, fields: &Fields) -> Result<NewRule, Problem> {
+    let mut faults = Faults::default();
+    let kind = faults.note("/kind", fields.text("kind"));
+    let kind = kind.and_then(|kind| faults.note("/kind", Kind::parse(kind).ok_or(KIND)));
+    let value = faults.note("/value", fields.text("value"));
+    let target = kind.zip(value).and_then(|(kind, value)| {
+        let target = Target::parse(kind, value, &call.state.phone_rules);
+        faults.note("/value", target)
+    });
+    let verdict = faults.note("/verdict", fields.text("verdict"));
+    let verdict =
+        verdict.and_then(|verdict| faults.note("/verdict", Verdict::parse(verdict).ok_or(VERDICT)));
+    let reason = reason(&mut faults, fields);
+    let end = faults.note("/expires_at", fields.optional_text("expires_at"));
+    let end = end.flatten().map(|end| future(end, call.now()));
+    let expires_at = faults.note("/expires_at", end.transpose());
+    match (target, verdict, reason, expires_at, faults.problem()) {
+        (Some(target), Some(verdict), Some(reason), Some(expires_at), None) => Ok(NewRule {
+            target,
+            verdict,
+            reason,
+            expires_at,
+        }),
+        (.., faults) => Err(faults.unwrap_or_else(|| Problem::new(Code::InvalidRequest))),
+    }
+}
+
+/// The `reason` of a body.
+pub(super) fn reason(faults: &mut Faults, fields: &Fields) -> Option<Reason> {
+    let text = faults.note("/reason", fields.text("reason"));
+    text.and_then(|text| faults.note("/reason", Reason::parse(text)))
+}
+
+/// A time to come, in whole milliseconds as all times here.
+fn future(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, &'static str> {
+    let time = DateTime::parse_from_rfc3339(text).ok();
+    let time = time.map(|time| time.to_utc().trunc_subsecs(3));
+    time.filter(|time| *time > now)
+        .ok_or("must be a time to come, such as 2027-01-31T12:00:00Z")
+}
+
+fn listing(query: &str) -> Result<Listing, Problem> {
+    let mut faults = Faults::default();
+    let mut listing = Listing {
+        kind: None,
+        verdict: None,
+        after: None,
+        most: PAGE,
+    };
+    for (name, text) in url::form_urlencoded::parse(query.as_bytes()) {
+        if text.is_empty() {
+            continue;
+        }
+        match name.as_ref() {
+            "kind" => listing.kind = faults.note("/kind", Kind::parse(&text).ok_or(KIND)),
+            "verdict" => {
+                listing.verdict = faults.note("/verdict", Verdict::parse(&text).ok_or(VERDICT));
+            }
+            "cursor" => {
+                let after = Uuid::try_parse(&text).or(Err("must be the `next` of a page"));
+                listing.after = faults.note("/cursor", after);
+            }
+            "limit" => {
+                let most = text.parse().ok();
+                let most = most.filter(|most| (1..=LARGEST_PAGE).contains(most));
+                let most = faults.note("/limit", most.ok_or("must be 1 to 200"));
+                listing.most = most.unwrap_or(PAGE);
+            }
+            _ => {}
+        }
+    }
+    faults.problem().map_or(Ok(listing), Err)
+}
+
+/// A rule's id; what is no id is no rule's.
+fn rule_id(text: &str) -> Result<Uuid, Problem> {
+    Uuid::try_parse(text).or(Err(Problem::new(Code::NotFound)))
+}
