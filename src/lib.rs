@@ -67,6 +67,7 @@
 //! keys come from one master key that is not in the database ([`secrets`]).
 
 pub mod app;
+pub mod audit;
 pub mod cli;
 pub mod client;
 pub mod clock;

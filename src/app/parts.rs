@@ -11,6 +11,7 @@ use secrecy::zeroize::Zeroizing;
 use sqlx::PgPool;
 
 use super::{Deps, StartError};
+use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::config::{ProviderKind, Settings};
 use crate::http::State;
@@ -72,7 +73,9 @@ pub(super) fn state(
             .collect();
         IpLimit::new(&windows, Arc::clone(&deps.clock))
     };
+    let (random, clock) = (Arc::clone(&deps.random), Arc::clone(&deps.clock));
     Ok(State {
+        audit: Arc::new(Audit::new(pool.clone(), random, clock)),
         send_limit: limit(&[
             (ip.sends_per_minute, 60),
             (ip.sends_per_10_minutes, 600),

@@ -26,6 +26,7 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use sqlx::PgPool;
 
+use crate::audit::Audit;
 use crate::client::Clients;
 use crate::clock::Clock;
 use crate::idempotency::Idempotency;
@@ -74,6 +75,8 @@ pub struct State {
     pub pool: PgPool,
     /// The provider, the state of whose breaker `/readyz` and `/metrics` tell.
     pub provider: Arc<Provider>,
+    /// Who did what.
+    pub audit: Arc<Audit>,
     /// Opens `/admin/v1`, which is closed without one.
     pub admin_token: Option<SecretString>,
     /// What this process counts.
