@@ -80,6 +80,7 @@ pub mod limit;
 pub mod metrics;
 pub mod operation;
 pub mod otp;
+pub mod people;
 pub mod phone;
 pub mod provider;
 pub mod random;

@@ -15,6 +15,7 @@ use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::config::{ProviderKind, Settings};
 use crate::http::State;
+use crate::http::admin::Denials;
 use crate::idempotency::Idempotency;
 use crate::limit::per_ip::{IpLimit, IpWindow};
 use crate::limit::per_phone::{SendPolicy, Window};
@@ -22,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::otp::code::{CodeError, OtpCode};
 use crate::otp::store::Store;
 use crate::otp::{FailurePolicy, Otp, Policy, TestNumbers};
+use crate::people::People;
 use crate::provider::breaker::Breaker;
 use crate::provider::guard::{GuardOptions, Provider};
 use crate::provider::resolver::{CachingResolver, ResolverPolicy, SystemLookup};
@@ -76,6 +78,12 @@ pub(super) fn state(
     let (random, clock) = (Arc::clone(&deps.random), Arc::clone(&deps.clock));
     Ok(State {
         audit: Arc::new(Audit::new(pool.clone(), random, clock)),
+        people: People {
+            pool: pool.clone(),
+            keyring: Arc::clone(&keyring),
+            random: Arc::clone(&deps.random),
+        },
+        denials: Denials::default(),
         send_limit: limit(&[
             (ip.sends_per_minute, 60),
             (ip.sends_per_10_minutes, 600),

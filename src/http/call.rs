@@ -74,6 +74,11 @@ impl Call {
         self.state.clock.now()
     }
 
+    /// The call's `X-Request-Id`.
+    pub fn trace_id(&self) -> &str {
+        &self.trace_id.0
+    }
+
     /// The request's headers.
     pub fn headers(&self) -> &HeaderMap {
         self.request.headers()

@@ -14,7 +14,7 @@ use crate::limit::Quota;
 pub struct Reply {
     /// HTTP status.
     pub status: u16,
-    /// Media type of the body.
+    /// Media type of the body; empty where there is none.
     pub content_type: String,
     /// The body.
     pub body: String,
@@ -61,6 +61,15 @@ impl Reply {
         }
     }
 
+    /// An answer that says all by its status, 204.
+    pub fn no_content() -> Self {
+        Self {
+            content_type: String::new(),
+            body: String::new(),
+            ..Self::json(204, &())
+        }
+    }
+
     /// Adds a `Location`.
     #[must_use]
     pub fn at(mut self, location: String) -> Self {
@@ -85,7 +94,9 @@ impl Reply {
     pub fn into_response(self) -> HttpResponse {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = HttpResponse::build(status);
-        response.content_type(self.content_type);
+        if !self.content_type.is_empty() {
+            response.content_type(self.content_type);
+        }
         if let Some(location) = self.location {
             response.insert_header((LOCATION, location));
         }

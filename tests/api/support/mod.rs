@@ -1,6 +1,7 @@
 //! What every test starts with: a [`World`] with a database, a sandbox, a clock, and as many
 //! instances of the service as the test wants.
 
+mod admin;
 mod answer;
 pub(crate) mod bench;
 mod clock;
@@ -22,6 +23,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, PgPool};
 use tokio::sync::watch;
 
+pub(crate) use admin::ADMIN_TOKEN;
 pub(crate) use answer::Answer;
 pub(crate) use clock::TestClock;
 pub(crate) use gateway::GATEWAY_SECRET;
@@ -142,13 +144,14 @@ impl World {
         settings
     }
 
-    /// The environment of an instance with further settings.
+    /// The environment of an instance with further settings; an empty one takes a usual one away.
     pub(crate) fn environment(&self, settings: &[(&str, &str)]) -> BTreeMap<String, String> {
         let usual = [
             ("SERVER__BIND", "127.0.0.1:0"),
             ("SERVER__ADMIN_BIND", "127.0.0.1:0"),
             ("SERVER__WORKERS", "2"),
             ("SECRETS__MASTER_KEY", MASTER_KEY),
+            ("SECRETS__ADMIN_TOKEN", ADMIN_TOKEN),
             ("STARTMESSAGING__API_KEY", API_KEY),
             ("LIMITS__IP__SENDS_PER_MINUTE", "0"),
             ("LIMITS__IP__SENDS_PER_10_MINUTES", "0"),
@@ -172,6 +175,7 @@ impl World {
             self.sandbox.url(),
         );
         environment.extend(settings.iter().map(named));
+        environment.retain(|_, value| !value.is_empty());
         environment
     }
 
