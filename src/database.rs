@@ -7,6 +7,8 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgPool};
 
+use crate::random::RandomUnavailable;
+
 /// The migrations, compiled in. Running them takes an advisory lock, so replicas that start
 /// together take turns.
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -42,6 +44,9 @@ pub enum StoreError {
     /// A row does not hold what this program writes there.
     #[error("a stored {0} is not valid")]
     Corrupt(&'static str),
+    /// A row could not be given an id.
+    #[error("no id could be made for a row")]
+    NoId(#[from] RandomUnavailable),
 }
 
 impl From<sqlx::Error> for StoreError {

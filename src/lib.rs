@@ -68,6 +68,7 @@
 //! keys come from one master key that is not in the database ([`secrets`]).
 
 pub mod app;
+pub mod audit;
 pub mod cli;
 pub mod client;
 pub mod clock;
@@ -82,6 +83,7 @@ pub mod metrics;
 pub mod operation;
 pub mod origin;
 pub mod otp;
+pub mod people;
 pub mod phone;
 pub mod provider;
 pub mod random;

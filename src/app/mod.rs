@@ -11,10 +11,11 @@ use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use actix_web::{App as ActixApp, HttpServer};
-use futures_util::future::{self, FutureExt as _};
+use futures_util::{FutureExt as _, future};
 use sqlx::PgPool;
 use tokio::sync::oneshot;
 
+use crate::audit::{self, Audit};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::database::{self, DatabaseOptions};
@@ -88,6 +89,7 @@ pub struct App {
     admin: Server,
     otp: Arc<Otp>,
     rules: Arc<Rules>,
+    audit: Arc<Audit>,
     pool: PgPool,
 }
 
@@ -106,6 +108,7 @@ impl App {
             database::MIGRATIONS.run(&startup).await?;
         }
         let (random, now) = (deps.random.as_ref(), deps.clock.now());
+        audit::prepare_months(&startup, now).await;
         let keys = SigningKeys::load_or_create(&startup, &keyring, random, now).await?;
         let pool = database::pool(&database).map_err(StartError::Pool)?;
         let rules = Rules::load(
@@ -129,6 +132,7 @@ impl App {
         let grace = settings.server.shutdown_grace.as_secs();
         let clients = Arc::clone(&state.clients);
         let otp = Arc::clone(&state.otp);
+        let audit = Arc::clone(&state.audit);
 
         let public_state = state.clone();
         let mut public_server = HttpServer::new(move || {
@@ -166,6 +170,7 @@ impl App {
                 .run(),
             otp,
             rules,
+            audit,
             pool,
         })
     }
@@ -175,20 +180,22 @@ impl App {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let (public, admin) = (self.public.handle(), self.admin.handle());
         let servers = future::try_join(self.public, self.admin);
-        let (stop_following, stopped) = oneshot::channel::<()>();
-        let stopped = async { drop(stopped.await) }.shared();
-        let following = future::join(
+        let (stop_background, stopped) = oneshot::channel::<()>();
+        let stopped = stopped.map(drop).shared();
+        let background = future::join3(
             self.otp.follow_deliveries(stopped.clone()),
-            self.rules.follow(stopped),
+            self.rules.follow(stopped.clone()),
+            self.audit
+                .keep_months_prepared(audit::PREPARE_EVERY, stopped),
         );
         let stop = async {
             shutdown.await;
-            drop(stop_following);
+            drop(stop_background);
             tracing::info!("stopping: no new connections, finishing what is in flight");
             public.stop(true).await;
             admin.stop(true).await;
         };
-        let (served, (), ((), ())) = future::join3(servers, stop, following).await;
+        let (served, (), _) = future::join3(servers, stop, background).await;
         self.pool.close().await;
         served.map(|((), ())| ())
     }

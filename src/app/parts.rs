@@ -11,9 +11,11 @@ use secrecy::zeroize::Zeroizing;
 use sqlx::PgPool;
 
 use super::{Deps, StartError};
+use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::config::{ProviderKind, Settings};
 use crate::http::State;
+use crate::http::admin::Denials;
 use crate::idempotency::Idempotency;
 use crate::limit::budget::{Mode, SpendPolicy, UnverifiedPolicy};
 use crate::limit::per_address::AddressPolicy;
@@ -26,6 +28,7 @@ use crate::otp::store::Store;
 use crate::otp::test_numbers::{TestNumber, TestNumbers};
 use crate::otp::weigh::GuardPolicy;
 use crate::otp::{DevicePolicy, FailurePolicy, Otp, Policy};
+use crate::people::People;
 use crate::provider::breaker::Breaker;
 use crate::provider::guard::{GuardOptions, Provider};
 use crate::provider::resolver::{CachingResolver, ResolverPolicy, SystemLookup};
@@ -73,7 +76,15 @@ pub(super) fn state(
     let limit = |limits: &[(Option<NonZeroU32>, u64)]| {
         IpLimit::new(&windows(limits), Arc::clone(&deps.clock))
     };
+    let (random, clock) = (Arc::clone(&deps.random), Arc::clone(&deps.clock));
     Ok(State {
+        audit: Arc::new(Audit::new(pool.clone(), random, clock)),
+        people: People {
+            pool: pool.clone(),
+            keyring: Arc::clone(&keyring),
+            random: Arc::clone(&deps.random),
+        },
+        denials: Denials::default(),
         send_limit: limit(&[
             (ip.sends_per_minute, 60),
             (ip.sends_per_10_minutes, 600),

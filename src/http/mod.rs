@@ -26,12 +26,14 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use sqlx::PgPool;
 
+use crate::audit::Audit;
 use crate::client::Clients;
 use crate::clock::Clock;
 use crate::idempotency::Idempotency;
 use crate::limit::per_ip::IpLimit;
 use crate::metrics::Metrics;
 use crate::otp::Otp;
+use crate::people::People;
 use crate::phone::PhoneRules;
 use crate::provider::guard::Provider;
 use crate::random::Random;
@@ -77,6 +79,12 @@ pub struct State {
     pub pool: PgPool,
     /// The provider, the state of whose breaker `/readyz` and `/metrics` tell.
     pub provider: Arc<Provider>,
+    /// Who did what.
+    pub audit: Arc<Audit>,
+    /// What operators do about one person.
+    pub people: People,
+    /// Which calls without the admin token were told of.
+    pub denials: admin::Denials,
     /// Opens `/admin/v1`, which is closed without one.
     pub admin_token: Option<SecretString>,
     /// What this process counts.

@@ -162,7 +162,9 @@ impl From<StoreError> for Problem {
                 tracing::error!(error = %Chain(&error), "database out of reach");
                 Self::new(Code::ServiceUnavailable).wait(SOON)
             }
-            StoreError::Broken(_) | StoreError::Corrupt(_) => Self::internal(&error),
+            StoreError::Broken(_) | StoreError::Corrupt(_) | StoreError::NoId(_) => {
+                Self::internal(&error)
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::limit::Quota;
 pub struct Reply {
     /// HTTP status.
     pub status: u16,
-    /// Media type of the body.
+    /// Media type of the body; empty where there is none.
     pub content_type: String,
     /// The body.
     pub body: String,

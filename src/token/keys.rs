@@ -117,7 +117,7 @@ impl SigningKeys {
             let sealed = keyring.seal(Purpose::SigningKey, kid.as_bytes(), &der, random)?;
             Ok::<_, KeyError>((kid, sealed))
         };
-        let stored = store::read_or_insert(pool, now, fresh).await?;
+        let stored = store::read_or_insert(pool, random, now, fresh).await?;
         let der = keyring
             .open(
                 Purpose::SigningKey,

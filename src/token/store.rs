@@ -4,7 +4,9 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use super::keys::KeyError;
+use crate::audit::{self, Action, Actor, Event, Outcome};
 use crate::database::StoreError;
+use crate::random::{self, Random};
 
 /// Names the advisory lock under which a first key is made: "otpkeys" in ASCII.
 const FIRST_KEY_LOCK: i64 = 0x006f_7470_6b65_7973;
@@ -17,6 +19,7 @@ pub(super) struct StoredKey {
 /// The stored key, or the one that `fresh` makes if there is none.
 pub(super) async fn read_or_insert(
     pool: &PgPool,
+    random: &dyn Random,
     now: DateTime<Utc>,
     fresh: impl FnOnce() -> Result<(String, Vec<u8>), KeyError>,
 ) -> Result<StoredKey, KeyError> {
@@ -46,6 +49,10 @@ pub(super) async fn read_or_insert(
     .execute(&mut *tx)
     .await
     .map_err(StoreError::from)?;
+    let id = random::uuid_v7(random, now).map_err(StoreError::from)?;
+    let event = Event::new(Action::SigningKeyCreate, Outcome::Success, Actor::Service)
+        .with("kid", kid.as_str());
+    audit::store::insert(&mut *tx, id, now, &event).await?;
     tx.commit().await.map_err(StoreError::from)?;
     Ok(StoredKey {
         kid,

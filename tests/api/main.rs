@@ -12,9 +12,14 @@
 mod support;
 
 mod admin;
+mod admin_audit;
+mod admin_door;
+mod admin_phones;
+mod audit;
 mod clients;
 mod concurrency;
 mod deliveries;
+mod erasure;
 mod failures;
 mod framework;
 mod guard;

@@ -1,6 +1,7 @@
 //! What every test starts with: a [`World`] with a database, a sandbox, a clock, and as many
 //! instances of the service as the test wants.
 
+mod admin;
 mod answer;
 pub(crate) mod bench;
 mod clock;
@@ -22,6 +23,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, PgPool};
 use tokio::sync::watch;
 
+pub(crate) use admin::ADMIN_TOKEN;
 pub(crate) use answer::Answer;
 pub(crate) use clock::TestClock;
 pub(crate) use gateway::GATEWAY_SECRET;
@@ -55,8 +57,6 @@ pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 pub(crate) const MASTER_KEY: &str = "bWFzdGVyIGtleSBvZiB0aGUgdGVzdHMsIDMyIGJ5dGU=";
 /// The key of the account at StartMessaging.
 pub(crate) const API_KEY: &str = "sm_live_0123456789012345678901234567890123456789";
-/// Opens the admin API.
-pub(crate) const ADMIN_TOKEN: &str = "the-admin-token-of-all-of-the-tests";
 
 /// Everything around the service.
 pub(crate) struct World {
@@ -144,7 +144,7 @@ impl World {
         settings
     }
 
-    /// The environment of an instance with further settings.
+    /// The environment of an instance with further settings; an empty one takes a usual one away.
     pub(crate) fn environment(&self, settings: &[(&str, &str)]) -> BTreeMap<String, String> {
         let usual = [
             ("SERVER__BIND", "127.0.0.1:0"),
@@ -175,6 +175,7 @@ impl World {
             self.sandbox.url(),
         );
         environment.extend(settings.iter().map(named));
+        environment.retain(|_, value| !value.is_empty());
         environment
     }
 
@@ -223,12 +224,6 @@ pub(crate) fn http_client() -> reqwest::Client {
 impl Instance {
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base))
-    }
-
-    /// A call of the admin API.
-    pub(crate) fn admin(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.http.request(method, format!("{}{path}", self.admin));
-        request.bearer_auth(ADMIN_TOKEN)
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

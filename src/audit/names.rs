@@ -1,0 +1,190 @@
+//! Names that events are told apart by. They are stored and filtered by, so they stay as they are.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::client::{ClientId, ClientIdError};
+
+/// What somebody did, or tried to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Asked for a code.
+    OtpSend,
+    /// Asked for the same code once more.
+    OtpResend,
+    /// Tried a code.
+    OtpVerify,
+    /// Logged in.
+    SessionCreate,
+    /// Tried so many wrong codes that the phone is locked for a while.
+    PhoneLock,
+    /// Tried so many wrong codes in a row that the phone is stopped.
+    PhoneStop,
+    /// Took a phone's lock or stop away.
+    PhoneUnlock,
+    /// Used a number of the settings that is never texted.
+    TestNumberUse,
+    /// Made or changed a rule on whom to block or let through.
+    RuleSet,
+    /// Took such a rule away.
+    RuleRemove,
+    /// Turned a switch on or off.
+    SwitchSet,
+    /// Had all that identifies a user destroyed.
+    UserErase,
+    /// Came near to a limit on spending.
+    SpendWarning,
+    /// Made a key that tokens are signed with.
+    SigningKeyCreate,
+    /// Called the admin API without its token.
+    AdminDenied,
+}
+
+impl Action {
+    /// All actions.
+    pub const ALL: [Self; 15] = [
+        Self::OtpSend,
+        Self::OtpResend,
+        Self::OtpVerify,
+        Self::SessionCreate,
+        Self::PhoneLock,
+        Self::PhoneStop,
+        Self::PhoneUnlock,
+        Self::TestNumberUse,
+        Self::RuleSet,
+        Self::RuleRemove,
+        Self::SwitchSet,
+        Self::UserErase,
+        Self::SpendWarning,
+        Self::SigningKeyCreate,
+        Self::AdminDenied,
+    ];
+
+    /// The stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OtpSend => "otp.send",
+            Self::OtpResend => "otp.resend",
+            Self::OtpVerify => "otp.verify",
+            Self::SessionCreate => "session.create",
+            Self::PhoneLock => "phone.lock",
+            Self::PhoneStop => "phone.stop",
+            Self::PhoneUnlock => "phone.unlock",
+            Self::TestNumberUse => "test_number.use",
+            Self::RuleSet => "rule.set",
+            Self::RuleRemove => "rule.remove",
+            Self::SwitchSet => "switch.set",
+            Self::UserErase => "user.erase",
+            Self::SpendWarning => "spend.warning",
+            Self::SigningKeyCreate => "signing_key.create",
+            Self::AdminDenied => "admin.denied",
+        }
+    }
+
+    /// The action of a name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.name() == name)
+    }
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was done.
+    Success,
+    /// It was tried and did not work.
+    Failure,
+    /// It was not let through.
+    Refused,
+    /// It was let through by a guard that only records what it would have refused.
+    Recorded,
+}
+
+impl Outcome {
+    /// All outcomes.
+    pub const ALL: [Self; 4] = [Self::Success, Self::Failure, Self::Refused, Self::Recorded];
+
+    /// The stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Refused => "refused",
+            Self::Recorded => "recorded",
+        }
+    }
+
+    /// The outcome of a name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.name() == name)
+    }
+}
+
+/// Who did it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// A registered client, for the person who uses it.
+    Client(ClientId),
+    /// Whoever holds the admin token.
+    Admin,
+    /// This service by itself.
+    Service,
+}
+
+/// The text names nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be admin, service or client:<id>")]
+pub struct ActorError;
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client(id) => write!(f, "client:{id}"),
+            Self::Admin => f.write_str("admin"),
+            Self::Service => f.write_str("service"),
+        }
+    }
+}
+
+impl FromStr for Actor {
+    type Err = ActorError;
+
+    fn from_str(text: &str) -> Result<Self, ActorError> {
+        if let Some(id) = text.strip_prefix("client:") {
+            return id
+                .parse()
+                .map(Self::Client)
+                .map_err(|ClientIdError| ActorError);
+        }
+        [Self::Admin, Self::Service]
+            .into_iter()
+            .find(|actor| actor.to_string() == text)
+            .ok_or(ActorError)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_its_own_and_reads_back() {
+        for action in Action::ALL {
+            assert_eq!(Action::parse(action.name()), Some(action));
+        }
+        for outcome in Outcome::ALL {
+            assert_eq!(Outcome::parse(outcome.name()), Some(outcome));
+        }
+        for actor in ["admin", "service", "client:web"] {
+            let read: Actor = actor.parse().unwrap();
+            assert_eq!(read.to_string(), actor);
+        }
+    }
+
+    #[test]
+    fn a_text_that_names_nobody_is_refused() {
+        for text in ["", "Admin", "client:", "client:a b", "web"] {
+            assert_eq!(text.parse::<Actor>(), Err(ActorError), "{text:?}");
+        }
+    }
+}

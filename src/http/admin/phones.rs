@@ -1,0 +1,78 @@
+//! `/admin/v1/phones`: where a phone stands. The number comes in the body, since paths and queries
+//! end up in logs.
+
+use actix_web::HttpResponse;
+use actix_web::web::Bytes;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::audit::shown;
+use crate::audit::Remark;
+use crate::http::body::{Faults, Fields};
+use crate::http::call::Call;
+use crate::http::codes::Code;
+use crate::http::otp::rfc3339;
+use crate::http::problem::Problem;
+use crate::http::reply::Reply;
+use crate::people::Standing;
+use crate::phone::PhoneNumber;
+
+#[derive(Serialize)]
+struct StandingBody {
+    phone_index: String,
+    user_id: Option<Uuid>,
+    locked_until: Option<String>,
+    failures_in_row: i32,
+    stopped: bool,
+    sends_in_24_hours: i32,
+}
+
+impl From<Standing> for StandingBody {
+    fn from(standing: Standing) -> Self {
+        Self {
+            phone_index: shown(standing.phone.as_bytes()),
+            user_id: standing.user,
+            locked_until: standing.locked_until.map(rfc3339),
+            failures_in_row: standing.failures_in_row,
+            stopped: standing.is_stopped(),
+            sends_in_24_hours: standing.sends_in_24_hours,
+        }
+    }
+}
+
+/// `POST /admin/v1/phones/lookup`
+pub(super) async fn look_up(call: Call, body: Bytes) -> HttpResponse {
+    call.to_the_end(move |call| async move {
+        let fields = call.fields(&body)?;
+        let text = fields.text("phone_number");
+        let text = text.map_err(|error| Problem::field("/phone_number", &error.to_string()))?;
+        let phone = PhoneNumber::parse(text, &call.state.phone_rules)?;
+        let standing = call.state.people.look_up(&phone, call.now()).await?;
+        Ok(Reply::json(200, &StandingBody::from(standing)))
+    })
+    .await
+}
+
+/// `POST /admin/v1/phones/unlock`
+pub(super) async fn unlock(call: Call, body: Bytes) -> HttpResponse {
+    call.to_the_end(move |call| async move {
+        let (phone, why) = unlock_fields(&call, &call.fields(&body)?)?;
+        let people = &call.state.people;
+        let standing = people.unlock(&phone, &why, call.trace_id(), call.now());
+        Ok(Reply::json(200, &StandingBody::from(standing.await?)))
+    })
+    .await
+}
+
+fn unlock_fields(call: &Call, fields: &Fields) -> Result<(PhoneNumber, Remark), Problem> {
+    let mut faults = Faults::default();
+    let phone = faults.note("/phone_number", fields.text("phone_number"));
+    let why = faults.note("/reason", fields.text("reason"));
+    let why = why.and_then(|text| faults.note("/reason", Remark::parse(text)));
+    match (phone, why) {
+        (Some(phone), Some(why)) => Ok((PhoneNumber::parse(phone, &call.state.phone_rules)?, why)),
+        _ => Err(faults
+            .problem()
+            .unwrap_or_else(|| Problem::new(Code::InvalidRequest))),
+    }
+}

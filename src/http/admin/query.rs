@@ -1,0 +1,63 @@
+//! Reading query parameters: every faulty one is reported at once, as body fields are.
+
+use std::fmt::Display;
+
+use chrono::{DateTime, Utc};
+use url::form_urlencoded;
+use uuid::Uuid;
+
+use crate::http::body::Faults;
+use crate::http::problem::Problem;
+
+/// The parameters of a call, and what is wrong with them.
+pub(super) struct Query {
+    given: Vec<(String, String)>,
+    faults: Faults,
+}
+
+impl Query {
+    pub(super) fn parse(text: &str) -> Self {
+        let given = form_urlencoded::parse(text.as_bytes());
+        Self {
+            given: given.into_owned().collect(),
+            faults: Faults::default(),
+        }
+    }
+
+    /// Takes the parameter that `pointer` names, if it is given and good.
+    pub(super) fn take<T, E: Display>(
+        &mut self,
+        pointer: &'static str,
+        read: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let name = pointer.trim_start_matches('/');
+        let at = self.given.iter().position(|(given, _)| given == name)?;
+        let (_, text) = self.given.swap_remove(at);
+        self.faults.note(pointer, read(&text))
+    }
+
+    /// Refuses the call if any parameter was faulty, given twice or is not known: a filter that is
+    /// misspelt must not show everything.
+    pub(super) fn finish(mut self) -> Result<(), Problem> {
+        if !self.given.is_empty() {
+            let unknown = Err::<(), _>("has a parameter that is unknown or given twice");
+            self.faults.note("", unknown);
+        }
+        self.faults.problem().map_or(Ok(()), Err)
+    }
+}
+
+pub(super) fn time(text: &str) -> Result<DateTime<Utc>, &'static str> {
+    DateTime::parse_from_rfc3339(text)
+        .map(|time| time.to_utc())
+        .ok()
+        .ok_or("must be a time as in RFC 3339")
+}
+
+pub(super) fn id(text: &str) -> Result<Uuid, &'static str> {
+    // 36 characters: the hyphenated form, and none of the others that uuid reads.
+    (text.len() == 36)
+        .then(|| Uuid::try_parse(text).ok())
+        .flatten()
+        .ok_or("must be a UUID")
+}

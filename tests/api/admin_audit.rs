@@ -1,0 +1,349 @@
+//! `/admin/v1/audit` and `/admin/v1/decisions`
+
+use otp_auth::audit::{Action, Actor, Audit, Event, Outcome};
+use otp_auth::clock::Clock as _;
+use otp_auth::random::{SystemRandom, uuid_v4, uuid_v7};
+use otp_auth::secrets::{Keyring, PhoneIndex};
+use serde_json::{Value, json};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use uuid::Uuid;
+
+use crate::support::{Answer, Instance, World};
+
+fn phone(byte: u8) -> PhoneIndex {
+    PhoneIndex::try_from(vec![byte; 32]).unwrap()
+}
+
+/// [`phone`] as answers show it.
+fn shown(byte: u8) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode([byte; 32])
+}
+
+fn client(id: &str) -> Actor {
+    Actor::Client(id.parse().unwrap())
+}
+
+fn send(outcome: Outcome) -> Event {
+    Event::new(Action::OtpSend, outcome, client("web"))
+}
+
+fn ids(events: &[Value]) -> Vec<String> {
+    let id = |event: &Value| event["id"].as_str().unwrap().to_owned();
+    events.iter().map(id).collect()
+}
+
+async fn record(audit: &Audit, event: &Event) -> String {
+    audit.record(event).await.unwrap().to_string()
+}
+
+#[sqlx::test]
+async fn an_event_reads_back_as_it_was_written(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
+    let app = world.instance().await;
+    let secrets = world.settings(&[], "").secrets;
+    let keyring = Keyring::derive(&secrets.master_key).unwrap();
+    let network = otp_auth::limit::per_ip::Network::from(std::net::IpAddr::from([192, 0, 2, 1]));
+    let address = otp_auth::limit::per_address::AddressKey::of(network, &keyring);
+    let [user, request, session] = [(); 3].map(|()| uuid_v4(&SystemRandom).unwrap());
+    let full = send(Outcome::Refused)
+        .reason("phone_limit")
+        .phone(phone(7))
+        .address(address)
+        .user(user)
+        .request(request)
+        .session(session)
+        .trace("trace-1")
+        .with("sends", 3)
+        .with("country", "IN");
+    let bare = Event::new(Action::SpendWarning, Outcome::Recorded, Actor::Service);
+    // Later than the event of the first key.
+    world.clock.advance(1);
+    let full = record(&world.audit(), &full).await;
+    world.clock.advance(1);
+    let bare = record(&world.audit(), &bare).await;
+
+    let events = app.events("limit=2").await;
+
+    let at = |id: &str| {
+        let (seconds, nanos) = id
+            .parse::<Uuid>()
+            .unwrap()
+            .get_timestamp()
+            .unwrap()
+            .to_unix();
+        let seconds = i64::try_from(seconds).unwrap();
+        let time = chrono::DateTime::from_timestamp(seconds, nanos).unwrap();
+        time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    };
+    let expected = json!([
+        {"id": bare, "at": at(&bare), "action": "spend.warning", "outcome": "recorded",
+         "reason": null, "actor": "service", "phone_index": null, "address_key": null,
+         "user_id": null, "request_id": null, "session_id": null, "trace_id": null, "detail": {}},
+        {"id": full, "at": at(&full), "action": "otp.send", "outcome": "refused",
+         "reason": "phone_limit", "actor": "client:web", "phone_index": shown(7),
+         "address_key": events[1]["address_key"], "user_id": user, "request_id": request,
+         "session_id": session, "trace_id": "trace-1", "detail": {"sends": 3, "country": "IN"}},
+    ]);
+    assert_eq!(Value::from(events.clone()), expected);
+    assert_eq!(events[1]["address_key"].as_str().unwrap().len(), 22);
+}
+
+#[sqlx::test]
+async fn each_filter_finds_its_events_and_all_hold_at_once(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(connect).await;
+    let app = world.instance().await;
+    let audit = world.audit();
+    let start = world.clock.now();
+    let mut written = Vec::new();
+    for n in 0..4_u8 {
+        let mut event = match n {
+            0 => send(Outcome::Success),
+            1 => send(Outcome::Refused).reason("ip_limit"),
+            2 => Event::new(Action::OtpVerify, Outcome::Success, client("shop")),
+            _ => Event::new(Action::UserErase, Outcome::Success, Actor::Admin),
+        };
+        event = event.phone(phone(n)).user(Uuid::from_bytes([n + 1; 16]));
+        event = event.request(Uuid::from_bytes([n + 11; 16]));
+        world.clock.advance(1);
+        written.push(record(&audit, &event).await);
+    }
+    let time = |seconds| {
+        let time = start + chrono::TimeDelta::seconds(seconds);
+        time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    };
+    let since = format!("since={}", time(1));
+    for (query, expected) in [
+        (String::new(), vec![3, 2, 1, 0]),
+        ("action=otp.send".to_owned(), vec![1, 0]),
+        ("outcome=success".to_owned(), vec![3, 2, 0]),
+        ("actor=client:web".to_owned(), vec![1, 0]),
+        ("actor=admin".to_owned(), vec![3]),
+        ("reason=ip_limit".to_owned(), vec![1]),
+        (format!("phone_index={}", shown(2)), vec![2]),
+        (format!("user_id={}", Uuid::from_bytes([1; 16])), vec![0]),
+        (
+            format!("request_id={}", Uuid::from_bytes([14; 16])),
+            vec![3],
+        ),
+        (format!("since={}", time(3)), vec![3, 2]),
+        (format!("until={}", time(3)), vec![1, 0]),
+        ("limit=1".to_owned(), vec![3]),
+        ("action=otp.send&outcome=success".to_owned(), vec![0]),
+        (format!("action=otp.send&phone_index={}", shown(2)), vec![]),
+    ] {
+        let found = ids(&app
+            .events(&format!("{since}&{query}").replace(
+                // The filter of the row, where it has its own.
+                &format!("{since}&since="),
+                "since=",
+            ))
+            .await);
+
+        let expected: Vec<String> = expected
+            .iter()
+            .map(|n: &usize| written[*n].clone())
+            .collect();
+        assert_eq!(found, expected, "{query}");
+    }
+}
+
+#[sqlx::test]
+async fn pages_show_every_event_once_also_those_of_one_millisecond(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(connect).await;
+    let app = world.instance().await;
+    let audit = world.audit();
+    let mut written = Vec::new();
+    for n in 0..7 {
+        written.push(record(&audit, &send(Outcome::Success)).await);
+        world.clock.advance(i64::from(n == 4));
+    }
+    let mut pages = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let path = format!("/admin/v1/audit?action=otp.send&limit=3{cursor}");
+        let page = app.admin_get(&path).await.json();
+        pages.push(ids(page["events"].as_array().unwrap()));
+        // An event that is written meanwhile is newer than all pages to come.
+        record(&audit, &send(Outcome::Success)).await;
+        match page["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+
+    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [3, 3, 1]);
+    let mut seen = pages.concat();
+    assert!(seen.is_sorted_by(|newer, older| newer > older), "{seen:?}");
+    seen.sort_unstable();
+    written.sort_unstable();
+    assert_eq!(seen, written);
+}
+
+#[sqlx::test]
+async fn every_bad_parameter_is_pointed_at(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
+    let app = world.instance().await;
+    let v4 = uuid_v4(&SystemRandom).unwrap();
+    for (query, pointers) in [
+        ("action=otp.steal", vec!["/action"]),
+        ("action=", vec!["/action"]),
+        ("outcome=good", vec!["/outcome"]),
+        ("actor=web", vec!["/actor"]),
+        ("reason=Any%20Reason", vec!["/reason"]),
+        ("user_id=1", vec!["/user_id"]),
+        (&format!("user_id={}", v4.simple()), vec!["/user_id"]),
+        ("phone_index=%2B919876543210", vec!["/phone_index"]),
+        ("request_id=x", vec!["/request_id"]),
+        ("since=yesterday", vec!["/since"]),
+        ("until=2026-11-25", vec!["/until"]),
+        ("limit=0", vec!["/limit"]),
+        ("limit=1001", vec!["/limit"]),
+        ("limit=-1", vec!["/limit"]),
+        ("cursor=abc", vec!["/cursor"]),
+        ("cursor=AAAAAAAAAAAAAAAAAAAAAA", vec!["/cursor"]),
+        ("phone=1", vec![""]),
+        ("limit=5&limit=6", vec![""]),
+        (
+            "outcome=x&limit=x&since=x",
+            vec!["/limit", "/outcome", "/since"],
+        ),
+    ] {
+        let answer = app.admin_get(&format!("/admin/v1/audit?{query}")).await;
+
+        assert_eq!(
+            answer.problem(),
+            (400, "invalid_request".to_owned()),
+            "{query}"
+        );
+        assert_eq!(answer.pointers(), pointers, "{query}");
+    }
+    for (query, pointers) in [
+        ("since=x&until=x", vec!["/since", "/until"]),
+        ("action=otp.send", vec![""]),
+    ] {
+        let answer = app
+            .admin_get(&format!("/admin/v1/audit/export?{query}"))
+            .await;
+
+        assert_eq!(
+            answer.problem(),
+            (400, "invalid_request".to_owned()),
+            "{query}"
+        );
+        assert_eq!(answer.pointers(), pointers, "{query}");
+    }
+    let most = app.admin_get("/admin/v1/audit?limit=1000").await;
+    assert_eq!(most.status, 200, "{}", most.body);
+}
+
+fn lines(export: &Answer) -> Vec<Value> {
+    assert_eq!(export.status, 200, "{}", export.body);
+    assert_eq!(export.header("content-type"), "application/x-ndjson");
+    let lines = export.body.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+async fn export(app: &Instance, query: &str) -> Vec<Value> {
+    lines(
+        &app.admin_get(&format!("/admin/v1/audit/export?{query}"))
+            .await,
+    )
+}
+
+#[sqlx::test]
+async fn an_export_has_every_event_of_its_span_oldest_first(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(connect).await;
+    let app = world.instance().await;
+    let all = export(&app, "").await;
+    assert_eq!(all, app.events("").await, "the first key's event");
+    world.clock.advance(10);
+    let start = world.clock.now();
+    // More than two pages, five events to a millisecond, so that pages end within one.
+    sqlx::query!(
+        "INSERT INTO audit_events (id, at, action, outcome, actor)
+         SELECT gen_random_uuid(), $1::timestamptz + (n / 5) * interval '1 millisecond',
+             'otp.send', 'success', 'service'
+         FROM generate_series(0, 2499) AS n",
+        start,
+    )
+    .execute(&world.pool)
+    .await
+    .unwrap();
+    world.clock.advance(10);
+    let last = record(&world.audit(), &send(Outcome::Success)).await;
+
+    let all = export(&app, "").await;
+
+    assert_eq!(all.len(), 2502);
+    let place = |event: &Value| {
+        let text = |name: &str| event[name].as_str().unwrap().to_owned();
+        (text("at"), text("id"))
+    };
+    assert!(all.iter().map(place).is_sorted_by(|one, next| one < next));
+    assert_eq!(all[2501], app.events("limit=1").await[0]);
+    assert_eq!(all[2501]["id"], last.as_str());
+
+    let time = |millis| {
+        let time = start + chrono::TimeDelta::milliseconds(millis);
+        time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    };
+    let some = export(&app, &format!("since={}&until={}", time(100), time(300))).await;
+    assert_eq!(some.len(), 1000, "one full page, and none after it");
+    assert_eq!(some[0]["at"], time(100));
+    assert_eq!(some[999]["at"], time(299));
+    let none = export(&app, &format!("since={}&until={}", time(300), time(300))).await;
+    assert!(none.is_empty());
+}
+
+#[sqlx::test]
+async fn a_decision_is_found_by_its_id(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
+    let app = world.instance().await;
+    let resend = Event::new(Action::OtpResend, Outcome::Recorded, client("web"));
+    for event in [send(Outcome::Refused).reason("ip_limit"), resend] {
+        world.clock.advance(1);
+        let id = record(&world.audit(), &event).await;
+
+        let found = app.admin_get(&format!("/admin/v1/decisions/{id}")).await;
+
+        assert_eq!(found.status, 200, "{}", found.body);
+        assert_eq!(found.json(), app.events("limit=1").await[0]);
+        assert_eq!(found.text("id"), id);
+    }
+}
+
+#[sqlx::test]
+async fn what_is_no_decision_is_not_found(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
+    let app = world.instance().await;
+    let audit = world.audit();
+    let denied = Event::new(Action::AdminDenied, Outcome::Refused, Actor::Service);
+    let refused = record(&audit, &send(Outcome::Refused)).await;
+    for id in [
+        record(&audit, &send(Outcome::Success)).await,
+        record(&audit, &send(Outcome::Failure)).await,
+        record(&audit, &denied).await,
+        uuid_v7(&SystemRandom, world.clock.now())
+            .unwrap()
+            .to_string(),
+        uuid_v4(&SystemRandom).unwrap().to_string(),
+        refused.replace('-', ""),
+        "abc".to_owned(),
+    ] {
+        let answer = app.admin_get(&format!("/admin/v1/decisions/{id}")).await;
+
+        assert_eq!(answer.problem(), (404, "not_found".to_owned()), "{id}");
+    }
+}

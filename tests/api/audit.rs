@@ -1,0 +1,137 @@
+//! The audit log at rest.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use otp_auth::audit::{self, Action, Actor, Event, Outcome};
+use otp_auth::clock::Clock as _;
+use sqlx::Executor as _;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use uuid::Uuid;
+
+use crate::support::World;
+
+fn event() -> Event {
+    Event::new(Action::OtpSend, Outcome::Success, Actor::Service)
+}
+
+fn month(world: &World) -> String {
+    format!("audit_events_{}", world.clock.now().format("%Y_%m"))
+}
+
+/// The partition that an event is in.
+async fn partition(world: &World, id: Uuid) -> Option<String> {
+    world
+        .text(&format!(
+            "SELECT tableoid::regclass FROM audit_events WHERE id = '{id}'"
+        ))
+        .await
+}
+
+#[sqlx::test]
+async fn an_event_of_this_month_or_the_next_is_in_the_months_partition(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(connect).await;
+    world.instance().await;
+    let (audit, this_month) = (world.audit(), month(&world));
+    let now = audit.record(&event()).await.unwrap();
+    while month(&world) == this_month {
+        world.clock.advance(86_400);
+    }
+
+    let next = audit.record(&event()).await.unwrap();
+
+    assert_eq!(partition(&world, now).await, Some(this_month));
+    assert_eq!(partition(&world, next).await, Some(month(&world)));
+}
+
+#[sqlx::test]
+async fn an_event_of_a_month_that_nobody_prepared_is_not_lost(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(connect).await;
+    let early = world.audit().record(&event()).await.unwrap();
+    let in_default = Some("audit_events_default".to_owned());
+    assert_eq!(partition(&world, early).await, in_default);
+
+    // PostgreSQL makes no partition for rows that the default one has already.
+    world.instance().await;
+
+    let late = world.audit().record(&event()).await.unwrap();
+    assert_eq!(partition(&world, late).await, in_default);
+}
+
+#[sqlx::test]
+async fn months_go_on_being_prepared_while_the_service_runs(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(connect).await;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(
+        Arc::new(world.audit())
+            .keep_months_prepared(Duration::from_millis(1), async { drop(stopped.await) }),
+    );
+    for _ in 0..3 {
+        let this_month = format!("to_regclass('{}') IS NOT NULL", month(&world));
+        world.until(&this_month).await;
+        world.clock.advance(31 * 86_400);
+    }
+
+    drop(stop);
+
+    running.await.unwrap();
+}
+
+#[sqlx::test]
+async fn nobody_changes_or_removes_an_event(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
+    world.instance().await;
+    let id = world.audit().record(&event()).await.unwrap();
+    let partition = month(&world);
+    for statement in [
+        "UPDATE audit_events SET outcome = 'failure'",
+        "DELETE FROM audit_events",
+        "TRUNCATE audit_events",
+        &format!("UPDATE {partition} SET outcome = 'failure'"),
+        &format!("DELETE FROM {partition}"),
+    ] {
+        let statement = sqlx::AssertSqlSafe(statement.to_owned());
+        let refused = world.pool.execute(sqlx::raw_sql(statement)).await;
+
+        let error = refused.unwrap_err();
+        let error = error.as_database_error().unwrap();
+        assert_eq!(error.code().as_deref(), Some("42501"), "{error}");
+        assert_eq!(error.message(), "audit_events is append-only");
+    }
+    assert_eq!(self::partition(&world, id).await, Some(partition));
+}
+
+#[sqlx::test]
+async fn an_event_that_cannot_be_written_stops_nobody(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
+    let audit = world.audit();
+    world.pool.close().await;
+
+    audit.note(&event()).await;
+    audit::prepare_months(&world.pool, world.clock.now()).await;
+
+    assert!(audit.record(&event()).await.is_err());
+}
+
+#[sqlx::test]
+async fn the_first_signing_key_is_told_of_once(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
+    world.instance().await;
+    let app = world.instance().await;
+
+    let events = app.events("action=signing_key.create").await;
+
+    let keys = app.get("/.well-known/jwks.json").await.json();
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(events[0]["detail"]["kid"], keys["keys"][0]["kid"]);
+    assert_eq!(events[0]["actor"], "service");
+}
