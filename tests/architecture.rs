@@ -70,6 +70,30 @@ fn no_module_uses_what_lies_above_it() {
             ][..],
         ),
         (
+            "audit",
+            &[
+                "actix_web",
+                "reqwest",
+                "crate::http",
+                "crate::otp",
+                "crate::token",
+                "crate::sign_in",
+                "crate::config",
+            ][..],
+        ),
+        (
+            "people",
+            &[
+                "actix_web",
+                "reqwest",
+                "crate::http",
+                "crate::otp",
+                "crate::token",
+                "crate::sign_in",
+                "crate::config",
+            ][..],
+        ),
+        (
             "limit",
             &[
                 "actix_web",
