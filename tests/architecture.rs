@@ -40,6 +40,17 @@ fn sources_of(module: &str) -> Vec<(PathBuf, String)> {
     found
 }
 
+/// What lies above whatever the use cases share.
+const ABOVE: &[&str] = &[
+    "actix_web",
+    "reqwest",
+    "crate::http",
+    "crate::otp",
+    "crate::token",
+    "crate::sign_in",
+    "crate::config",
+];
+
 #[test]
 fn no_module_uses_what_lies_above_it() {
     for (module, forbidden) in [
@@ -69,40 +80,9 @@ fn no_module_uses_what_lies_above_it() {
                 "crate::config",
             ][..],
         ),
-        (
-            "audit",
-            &[
-                "actix_web",
-                "reqwest",
-                "crate::http",
-                "crate::otp",
-                "crate::token",
-                "crate::sign_in",
-                "crate::config",
-            ][..],
-        ),
-        (
-            "people",
-            &[
-                "actix_web",
-                "reqwest",
-                "crate::http",
-                "crate::otp",
-                "crate::token",
-                "crate::sign_in",
-                "crate::config",
-            ][..],
-        ),
-        (
-            "limit",
-            &[
-                "actix_web",
-                "reqwest",
-                "crate::http",
-                "crate::otp",
-                "crate::config",
-            ][..],
-        ),
+        ("audit", ABOVE),
+        ("people", ABOVE),
+        ("limit", ABOVE),
         (
             "provider",
             &["actix_web", "crate::http", "sqlx", "crate::config"][..],
