@@ -8,10 +8,11 @@
 //! ```text
 //! cli ── app ──┬── http ──┬── sign_in ──┬── otp ── provider::guard ── Vendor (trait)
 //!              │          │             └── token
+//!              │          ├── people
 //!              │          └── idempotency, limit::per_ip
 //!              ├── provider::startmessaging, provider::webhook
 //!              └── config, database, telemetry
-//! below all of them: rules, client, phone, secrets, operation, limit, metrics, clock, random
+//! below all of them: audit, rules, client, phone, secrets, operation, limit, metrics, clock, random
 //! beside the service, for development: dev, sandbox
 //! ```
 //!
@@ -47,6 +48,11 @@
 //!
 //! Where the provider makes the codes, step 2 is `otp/ask.rs` instead: the try is counted, under a
 //! lease, before the provider is asked.
+//!
+//! # What operators see and do
+//!
+//! [`http::admin`] is their door. [`audit`] keeps who did what; [`people`] is what they do about one
+//! person: look a phone up, unlock it, erase a user.
 //!
 //! # If the process dies
 //!

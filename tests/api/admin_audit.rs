@@ -1,14 +1,22 @@
 //! `/admin/v1/audit` and `/admin/v1/decisions`
 
+use std::net::IpAddr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::TimeDelta;
 use otp_auth::audit::{Action, Actor, Audit, Event, Outcome};
 use otp_auth::clock::Clock as _;
+use otp_auth::http::otp::rfc3339;
+use otp_auth::limit::per_address::AddressKey;
+use otp_auth::limit::per_ip::Network;
 use otp_auth::random::{SystemRandom, uuid_v4, uuid_v7};
 use otp_auth::secrets::{Keyring, PhoneIndex};
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use uuid::Uuid;
 
-use crate::support::{Answer, Instance, World};
+use crate::support::World;
 
 fn phone(byte: u8) -> PhoneIndex {
     PhoneIndex::try_from(vec![byte; 32]).unwrap()
@@ -16,8 +24,7 @@ fn phone(byte: u8) -> PhoneIndex {
 
 /// [`phone`] as answers show it.
 fn shown(byte: u8) -> String {
-    use base64::Engine as _;
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode([byte; 32])
+    URL_SAFE_NO_PAD.encode([byte; 32])
 }
 
 fn client(id: &str) -> Actor {
@@ -43,8 +50,8 @@ async fn an_event_reads_back_as_it_was_written(_: PgPoolOptions, connect: PgConn
     let app = world.instance().await;
     let secrets = world.settings(&[], "").secrets;
     let keyring = Keyring::derive(&secrets.master_key).unwrap();
-    let network = otp_auth::limit::per_ip::Network::from(std::net::IpAddr::from([192, 0, 2, 1]));
-    let address = otp_auth::limit::per_address::AddressKey::of(network, &keyring);
+    let network = Network::from(IpAddr::from([192, 0, 2, 1]));
+    let address = AddressKey::of(network, &keyring);
     let [user, request, session] = [(); 3].map(|()| uuid_v4(&SystemRandom).unwrap());
     let full = send(Outcome::Refused)
         .reason("phone_limit")
@@ -65,28 +72,18 @@ async fn an_event_reads_back_as_it_was_written(_: PgPoolOptions, connect: PgConn
 
     let events = app.events("limit=2").await;
 
-    let at = |id: &str| {
-        let (seconds, nanos) = id
-            .parse::<Uuid>()
-            .unwrap()
-            .get_timestamp()
-            .unwrap()
-            .to_unix();
-        let seconds = i64::try_from(seconds).unwrap();
-        let time = chrono::DateTime::from_timestamp(seconds, nanos).unwrap();
-        time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
-    };
+    let at = rfc3339(world.clock.now());
+    let earlier = rfc3339(world.clock.now() - TimeDelta::seconds(1));
     let expected = json!([
-        {"id": bare, "at": at(&bare), "action": "spend.warning", "outcome": "recorded",
+        {"id": bare, "at": at, "action": "spend.warning", "outcome": "recorded",
          "reason": null, "actor": "service", "phone_index": null, "address_key": null,
          "user_id": null, "request_id": null, "session_id": null, "trace_id": null, "detail": {}},
-        {"id": full, "at": at(&full), "action": "otp.send", "outcome": "refused",
+        {"id": full, "at": earlier, "action": "otp.send", "outcome": "refused",
          "reason": "phone_limit", "actor": "client:web", "phone_index": shown(7),
-         "address_key": events[1]["address_key"], "user_id": user, "request_id": request,
+         "address_key": URL_SAFE_NO_PAD.encode(address.as_bytes()), "user_id": user, "request_id": request,
          "session_id": session, "trace_id": "trace-1", "detail": {"sends": 3, "country": "IN"}},
     ]);
-    assert_eq!(Value::from(events.clone()), expected);
-    assert_eq!(events[1]["address_key"].as_str().unwrap().len(), 22);
+    assert_eq!(Value::from(events), expected);
 }
 
 #[sqlx::test]
@@ -104,18 +101,14 @@ async fn each_filter_finds_its_events_and_all_hold_at_once(
             0 => send(Outcome::Success),
             1 => send(Outcome::Refused).reason("ip_limit"),
             2 => Event::new(Action::OtpVerify, Outcome::Success, client("shop")),
-            _ => Event::new(Action::UserErase, Outcome::Success, Actor::Admin),
+            _ => Event::new(Action::UserErase, Outcome::Success, Actor::Admin).reason("asked"),
         };
         event = event.phone(phone(n)).user(Uuid::from_bytes([n + 1; 16]));
         event = event.request(Uuid::from_bytes([n + 11; 16]));
         world.clock.advance(1);
         written.push(record(&audit, &event).await);
     }
-    let time = |seconds| {
-        let time = start + chrono::TimeDelta::seconds(seconds);
-        time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
-    };
-    let since = format!("since={}", time(1));
+    let time = |seconds| rfc3339(start + TimeDelta::seconds(seconds));
     for (query, expected) in [
         (String::new(), vec![3, 2, 1, 0]),
         ("action=otp.send".to_owned(), vec![1, 0]),
@@ -135,18 +128,11 @@ async fn each_filter_finds_its_events_and_all_hold_at_once(
         ("action=otp.send&outcome=success".to_owned(), vec![0]),
         (format!("action=otp.send&phone_index={}", shown(2)), vec![]),
     ] {
-        let found = ids(&app
-            .events(&format!("{since}&{query}").replace(
-                // The filter of the row, where it has its own.
-                &format!("{since}&since="),
-                "since=",
-            ))
-            .await);
+        let found = ids(&app.events(&query).await);
 
-        let expected: Vec<String> = expected
-            .iter()
-            .map(|n: &usize| written[*n].clone())
-            .collect();
+        // Beside these there is the event of the first key.
+        let place = |id: &String| written.iter().position(|known| known == id);
+        let found: Vec<usize> = found.iter().filter_map(place).collect();
         assert_eq!(found, expected, "{query}");
     }
 }
@@ -241,70 +227,6 @@ async fn every_bad_parameter_is_pointed_at(_: PgPoolOptions, connect: PgConnectO
     }
     let most = app.admin_get("/admin/v1/audit?limit=1000").await;
     assert_eq!(most.status, 200, "{}", most.body);
-}
-
-fn lines(export: &Answer) -> Vec<Value> {
-    assert_eq!(export.status, 200, "{}", export.body);
-    assert_eq!(export.header("content-type"), "application/x-ndjson");
-    let lines = export.body.lines();
-    lines
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
-}
-
-async fn export(app: &Instance, query: &str) -> Vec<Value> {
-    lines(
-        &app.admin_get(&format!("/admin/v1/audit/export?{query}"))
-            .await,
-    )
-}
-
-#[sqlx::test]
-async fn an_export_has_every_event_of_its_span_oldest_first(
-    _: PgPoolOptions,
-    connect: PgConnectOptions,
-) {
-    let world = World::new(connect).await;
-    let app = world.instance().await;
-    let all = export(&app, "").await;
-    assert_eq!(all, app.events("").await, "the first key's event");
-    world.clock.advance(10);
-    let start = world.clock.now();
-    // More than two pages, five events to a millisecond, so that pages end within one.
-    sqlx::query!(
-        "INSERT INTO audit_events (id, at, action, outcome, actor)
-         SELECT gen_random_uuid(), $1::timestamptz + (n / 5) * interval '1 millisecond',
-             'otp.send', 'success', 'service'
-         FROM generate_series(0, 2499) AS n",
-        start,
-    )
-    .execute(&world.pool)
-    .await
-    .unwrap();
-    world.clock.advance(10);
-    let last = record(&world.audit(), &send(Outcome::Success)).await;
-
-    let all = export(&app, "").await;
-
-    assert_eq!(all.len(), 2502);
-    let place = |event: &Value| {
-        let text = |name: &str| event[name].as_str().unwrap().to_owned();
-        (text("at"), text("id"))
-    };
-    assert!(all.iter().map(place).is_sorted_by(|one, next| one < next));
-    assert_eq!(all[2501], app.events("limit=1").await[0]);
-    assert_eq!(all[2501]["id"], last.as_str());
-
-    let time = |millis| {
-        let time = start + chrono::TimeDelta::milliseconds(millis);
-        time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
-    };
-    let some = export(&app, &format!("since={}&until={}", time(100), time(300))).await;
-    assert_eq!(some.len(), 1000, "one full page, and none after it");
-    assert_eq!(some[0]["at"], time(100));
-    assert_eq!(some[999]["at"], time(299));
-    let none = export(&app, &format!("since={}&until={}", time(300), time(300))).await;
-    assert!(none.is_empty());
 }
 
 #[sqlx::test]

@@ -91,13 +91,13 @@ async fn nobody_changes_or_removes_an_event(_: PgPoolOptions, connect: PgConnect
     let world = World::new(connect).await;
     world.instance().await;
     let id = world.audit().record(&event()).await.unwrap();
-    let partition = month(&world);
+    let this_month = month(&world);
     for statement in [
         "UPDATE audit_events SET outcome = 'failure'",
         "DELETE FROM audit_events",
         "TRUNCATE audit_events",
-        &format!("UPDATE {partition} SET outcome = 'failure'"),
-        &format!("DELETE FROM {partition}"),
+        &format!("UPDATE {this_month} SET outcome = 'failure'"),
+        &format!("DELETE FROM {this_month}"),
     ] {
         let statement = sqlx::AssertSqlSafe(statement.to_owned());
         let refused = world.pool.execute(sqlx::raw_sql(statement)).await;
@@ -107,7 +107,7 @@ async fn nobody_changes_or_removes_an_event(_: PgPoolOptions, connect: PgConnect
         assert_eq!(error.code().as_deref(), Some("42501"), "{error}");
         assert_eq!(error.message(), "audit_events is append-only");
     }
-    assert_eq!(self::partition(&world, id).await, Some(partition));
+    assert_eq!(partition(&world, id).await, Some(this_month));
 }
 
 #[sqlx::test]

@@ -14,6 +14,7 @@ mod support;
 mod admin;
 mod admin_audit;
 mod admin_door;
+mod admin_export;
 mod admin_phones;
 mod audit;
 mod clients;
