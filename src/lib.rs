@@ -73,6 +73,7 @@
 //! values, codes are derived, replies kept for an `Idempotency-Key` and signing keys are sealed. All
 //! keys come from one master key that is not in the database ([`secrets`]).
 
+pub mod alerts;
 pub mod app;
 pub mod audit;
 pub mod cli;
@@ -97,5 +98,6 @@ pub mod rules;
 pub mod sandbox;
 pub mod secrets;
 pub mod sign_in;
+pub mod standard_webhooks;
 pub mod telemetry;
 pub mod token;

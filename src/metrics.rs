@@ -24,6 +24,9 @@ const CALL_DURATION: &str = "otp_auth_provider_call_duration_seconds";
 const BREAKER_STATE: &str = "otp_auth_provider_breaker_state";
 const IN_FLIGHT: &str = "otp_auth_provider_in_flight";
 const DELIVERIES: &str = "otp_auth_sms_deliveries_total";
+const TURNED_AWAY: &str = "otp_auth_sends_turned_away_total";
+const RECORDED: &str = "otp_auth_sends_recorded_total";
+const SPEND_WARNINGS: &str = "otp_auth_spend_warnings_total";
 
 /// Upper bounds of a call's duration, in seconds: up to 10 s, the timeout of StartMessaging's
 /// tutorials (read 2026-11-23).
@@ -137,6 +140,22 @@ impl Metrics {
             Some(Unit::Count),
             "SMS by what became of them.".into(),
         );
+        for (counter, what) in [
+            (
+                TURNED_AWAY,
+                "Sends that a limit or an operator refused, by reason.",
+            ),
+            (
+                RECORDED,
+                "Sends that went out although a budget was spent, since the guard only records.",
+            ),
+            (
+                SPEND_WARNINGS,
+                "Warnings that a part of a ceiling was reached.",
+            ),
+        ] {
+            recorder.describe_counter(name(counter), Some(Unit::Count), what.into());
+        }
     }
 
     /// Counts a finished call. `vendor` and `outcome` are constants, of which there are few.
@@ -177,6 +196,28 @@ impl Metrics {
     /// Counts what became of an SMS.
     pub fn sms_delivery(&self, status: Delivery) {
         self.deliveries(status).increment(1);
+    }
+
+    /// Counts a send that was refused. Reasons are constants, of which there are few.
+    pub fn send_turned_away(&self, reason: &'static str) {
+        self.counter(TURNED_AWAY, &[("reason", reason)])
+            .increment(1);
+    }
+
+    /// Counts a send that would be refused if the guard did not only record.
+    pub fn send_recorded(&self, reason: &'static str) {
+        self.counter(RECORDED, &[("reason", reason)]).increment(1);
+    }
+
+    /// Counts a warning that so many percent of a ceiling are spent.
+    pub fn spend_warning(&self, period: &'static str, percent: u8) {
+        let percent = match percent {
+            50 => "50",
+            80 => "80",
+            _ => "100",
+        };
+        let labels = [("period", period), ("percent", percent)];
+        self.counter(SPEND_WARNINGS, &labels).increment(1);
     }
 
     /// All of it in Prometheus' text format, as [`CONTENT_TYPE`].

@@ -11,6 +11,7 @@ use secrecy::zeroize::Zeroizing;
 use sqlx::PgPool;
 
 use super::{Deps, StartError};
+use crate::alerts::Alerts;
 use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::config::{ProviderKind, Settings};
@@ -24,6 +25,7 @@ use crate::limit::per_phone::{SendPolicy, Window};
 use crate::limit::spend::Ceilings;
 use crate::metrics::Metrics;
 use crate::otp::code::{CodeError, OtpCode};
+use crate::otp::refusals::Refusals;
 use crate::otp::store::Store;
 use crate::otp::test_numbers::{TestNumber, TestNumbers};
 use crate::otp::weigh::GuardPolicy;
@@ -60,6 +62,8 @@ pub(super) fn state(
     let metrics = Arc::new(Metrics::new()?);
     let provider = Arc::new(provider(settings, &deps.clock, Arc::clone(&metrics))?);
     let lease = lease(settings, &provider);
+    let (random, clock) = (Arc::clone(&deps.random), Arc::clone(&deps.clock));
+    let audit = Arc::new(Audit::new(pool.clone(), random, clock));
     let otp = Arc::new(Otp {
         store: Store::new(pool.clone()),
         keyring: Arc::clone(&keyring),
@@ -71,14 +75,22 @@ pub(super) fn state(
         clients: Arc::clone(&clients),
         metrics: Arc::clone(&metrics),
         rules: Arc::clone(&rules),
+        audit: Arc::clone(&audit),
+        alerts: Arc::new(Alerts {
+            pool: pool.clone(),
+            audit: Arc::clone(&audit),
+            metrics: Arc::clone(&metrics),
+            clock: Arc::clone(&deps.clock),
+            hook: None,
+        }),
+        refusals: Refusals::default(),
     });
     let ip = &settings.limits.ip;
     let limit = |limits: &[(Option<NonZeroU32>, u64)]| {
         IpLimit::new(&windows(limits), Arc::clone(&deps.clock))
     };
-    let (random, clock) = (Arc::clone(&deps.random), Arc::clone(&deps.clock));
     Ok(State {
-        audit: Arc::new(Audit::new(pool.clone(), random, clock)),
+        audit: Arc::clone(&audit),
         people: People {
             pool: pool.clone(),
             keyring: Arc::clone(&keyring),
@@ -97,6 +109,7 @@ pub(super) fn state(
             issuer: Issuer::new(issuer.clone(), Arc::clone(&keys)),
             clients: Arc::clone(&clients),
             random: Arc::clone(&deps.random),
+            audit: Arc::clone(&audit),
         },
         idempotency: Idempotency {
             pool: pool.clone(),

@@ -14,8 +14,6 @@ pub enum Action {
     OtpResend,
     /// Tried a code.
     OtpVerify,
-    /// Logged in.
-    SessionCreate,
     /// Tried so many wrong codes that the phone is locked for a while.
     PhoneLock,
     /// Tried so many wrong codes in a row that the phone is stopped.
@@ -42,11 +40,10 @@ pub enum Action {
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 14] = [
         Self::OtpSend,
         Self::OtpResend,
         Self::OtpVerify,
-        Self::SessionCreate,
         Self::PhoneLock,
         Self::PhoneStop,
         Self::PhoneUnlock,
@@ -66,7 +63,6 @@ impl Action {
             Self::OtpSend => "otp.send",
             Self::OtpResend => "otp.resend",
             Self::OtpVerify => "otp.verify",
-            Self::SessionCreate => "session.create",
             Self::PhoneLock => "phone.lock",
             Self::PhoneStop => "phone.stop",
             Self::PhoneUnlock => "phone.unlock",

@@ -98,6 +98,7 @@ impl Otp {
         match self.find_out(check, &reserved, guess, deadline).await? {
             Verdict::Right => Ok(Attempt::Proven { request }),
             Verdict::Wrong => Ok(Attempt::Wrong {
+                request,
                 attempts: reserved.attempts,
                 locked: reserved.locked,
             }),

@@ -1,6 +1,7 @@
 //! Who asks for an SMS, what it is counted in, and what is told when it is too much.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use super::Otp;
 use super::phone_state::By;
@@ -8,27 +9,38 @@ use super::request::RequestId;
 use super::send::SendError;
 use super::store::{Asked, Load};
 use super::weigh::{TurnedAway, Weighed};
+use crate::audit::{Action, Actor, Event, Outcome};
 use crate::device_receipt::DeviceReceipt;
-use crate::limit::budget::Scope;
-use crate::limit::per_address::AddressKey;
+use crate::limit::budget::{Excess, Scope};
 use crate::limit::spend::Ceilings;
 use crate::origin::Origin;
 use crate::phone::PhoneNumber;
+use crate::random;
 use crate::rules::Verdict;
 use crate::secrets::PhoneIndex;
 
 /// An SMS that somebody asks for.
 pub(super) struct Guarded {
     pub(super) by: By,
-    pub(super) phone: PhoneIndex,
-    pub(super) client: String,
-    pub(super) address: AddressKey,
-    pub(super) trace_id: String,
     load: Option<Load>,
     allowed: bool,
-    killed: bool,
     emergency: bool,
     ceilings: Ceilings,
+    event_id: Uuid,
+    /// What the audit log is told if it goes out.
+    event: Event,
+}
+
+/// Who asks for it, and for what.
+#[derive(Clone, Copy)]
+pub(super) struct Asking<'a> {
+    /// A send or a resend.
+    pub(super) action: Action,
+    pub(super) request: RequestId,
+    pub(super) phone: (&'a PhoneNumber, PhoneIndex),
+    pub(super) client: &'a str,
+    pub(super) origin: &'a Origin,
+    pub(super) receipt: Option<&'a DeviceReceipt>,
 }
 
 impl Guarded {
@@ -44,39 +56,60 @@ impl Guarded {
             allowed: self.allowed,
             emergency: self.emergency,
             ceilings: &self.ceilings,
+            event: (self.event_id, &self.event),
         }
+    }
+
+    fn refused(&self, reason: &'static str) -> Event {
+        let mut event = self.event.clone().reason(reason);
+        event.outcome = Outcome::Refused;
+        event
     }
 }
 
 impl Otp {
     /// Finds out who asks, and refuses what needs no database to be refused.
-    pub(super) fn guarded(
+    pub(super) async fn guarded(
         &self,
-        (phone, index): (&PhoneNumber, PhoneIndex),
-        client: &str,
-        (origin, receipt): (&Origin, Option<&DeviceReceipt>),
+        asking: Asking<'_>,
         now: DateTime<Utc>,
     ) -> Result<Guarded, SendError> {
-        let client = self.clients.get(client).ok_or(SendError::NotLive)?;
-        let id = client.id.as_str();
-        let by = self.by(index, (id, receipt), now);
-        // No SMS is sent to a test number, so there is nothing to guard.
-        let load = (by != By::TestNumber).then(|| self.load((phone, index), id, origin));
-        let switches = self.rules.switches();
+        let (phone, index) = asking.phone;
+        let client = self.clients.get(asking.client).ok_or(SendError::NotLive)?;
+        let by = self.by(index, (asking.client, asking.receipt), now);
+        let is_test = by == By::TestNumber;
         let lets_through = |verdict| verdict == Some(Verdict::Allow);
-        Ok(Guarded {
+        let switches = self.rules.switches();
+        let (action, reason) = match (is_test, asking.action == Action::OtpSend) {
+            (false, _) => (asking.action, None),
+            (true, true) => (Action::TestNumberUse, Some("send")),
+            (true, false) => (Action::TestNumberUse, Some("resend")),
+        };
+        let mut event = Event::new(action, Outcome::Success, Actor::Client(client.id.clone()))
+            .phone(index)
+            .address(asking.origin.key)
+            .request(asking.request.0)
+            .trace(&asking.origin.trace_id);
+        event.reason = reason;
+        let guarded = Guarded {
             by,
-            phone: index,
-            client: client.id.to_string(),
-            address: origin.key,
-            trace_id: origin.trace_id.clone(),
-            load,
+            // No SMS is sent to a test number, so there is nothing to guard.
+            load: (!is_test).then(|| self.load(asking)),
             allowed: lets_through(self.rules.phone(phone, now))
-                || lets_through(self.rules.network(origin.address, now)),
-            killed: switches.kill,
+                || lets_through(self.rules.network(asking.origin.address, now)),
             emergency: switches.emergency,
             ceilings: Ceilings::default(),
-        })
+            event_id: random::uuid_v7(self.random.as_ref(), now)?,
+            event,
+        };
+        if switches.kill && guarded.is_texted() {
+            let stopped = Weighed {
+                turned_away: Some(TurnedAway::by_operator()),
+                ..Weighed::default()
+            };
+            return Err(self.turned_away(&guarded, stopped).await);
+        }
+        Ok(guarded)
     }
 
     /// How this caller is held against the limits of a phone.
@@ -97,23 +130,20 @@ impl Otp {
         }
     }
 
-    fn load(
-        &self,
-        (phone, index): (&PhoneNumber, PhoneIndex),
-        client: &str,
-        origin: &Origin,
-    ) -> Load {
+    fn load(&self, asking: Asking<'_>) -> Load {
+        let (phone, index) = asking.phone;
         let guard = &self.policy.guard;
         let country = phone.country();
         let prefix = self.keyring.lookup("prefix", phone.prefix().as_bytes());
         let mut scopes = vec![
-            Scope::Client(client.to_owned()),
+            Scope::Client(asking.client.to_owned()),
             Scope::Prefix(hex(&prefix)),
             Scope::Service,
         ];
         scopes.extend(country.map(Scope::Country));
+        let of_address = || (asking.origin.key, short(index.as_bytes()));
         Load {
-            address: (!guard.address.is_off()).then(|| (origin.key, short(index.as_bytes()))),
+            address: (!guard.address.is_off()).then(of_address),
             country: country
                 .map(|country| country.to_string())
                 .unwrap_or_default(),
@@ -123,27 +153,75 @@ impl Otp {
     }
 
     /// Tells what an SMS that goes out made due.
-    pub(super) async fn note_admitted(
-        &self,
-        guarded: &Guarded,
-        request: RequestId,
-        weighed: Weighed,
-    ) {
+    pub(super) async fn note_admitted(&self, guarded: &Guarded, weighed: Weighed) {
+        if let Some(excess) = &weighed.recorded {
+            self.metrics.send_recorded(excess.reason);
+            let mut event = with_excess(guarded.refused(excess.reason), excess);
+            event.outcome = Outcome::Recorded;
+            self.audit.note(&event).await;
+        }
+        for level in &weighed.levels {
+            self.alerts.reached(level).await;
+        }
     }
 
     /// Records that an SMS was turned away, and why.
-    pub(super) async fn turned_away(
-        &self,
-        guarded: &Guarded,
-        request: Option<RequestId>,
-        weighed: Weighed,
-    ) -> SendError {
+    pub(super) async fn turned_away(&self, guarded: &Guarded, weighed: Weighed) -> SendError {
+        for level in &weighed.levels {
+            self.alerts.reached(level).await;
+        }
         let turned_away = weighed.turned_away.unwrap_or_else(TurnedAway::by_operator);
+        self.metrics.send_turned_away(turned_away.reason);
+        let mut event = guarded.refused(turned_away.reason);
+        if let Some(excess) = &turned_away.excess {
+            event = with_excess(event, excess);
+        }
+        let wait = turned_away.wait.as_secs();
+        let event = event.with("wait_seconds", wait);
+        let decision = self.audit.record(&event).await;
         SendError::TurnedAway {
+            decision: decision.inspect_err(|error| {
+                tracing::error!(error = %crate::telemetry::Chain(error), "decision not recorded");
+            }).ok(),
             turned_away,
-            decision: None,
         }
     }
+
+    /// Records that the phone's limits refused an SMS; once a minute for each phone and reason, or
+    /// whoever floods one would fill the log.
+    pub(super) async fn note_refused(
+        &self,
+        guarded: &Guarded,
+        error: &SendError,
+        now: DateTime<Utc>,
+    ) {
+        let reason = match error {
+            SendError::Limited { refusal, .. } => refusal.limit.name(),
+            SendError::SendsSpent { .. } => "sends_spent",
+            SendError::TooManyAttempts { .. } => "locked",
+            SendError::CountryNotAllowed
+            | SendError::TurnedAway { .. }
+            | SendError::NotLive
+            | SendError::Provider { .. }
+            | SendError::Store(_)
+            | SendError::Seal
+            | SendError::Random(_) => return,
+        };
+        self.metrics.send_turned_away(reason);
+        if let Some(phone) = guarded.event.phone
+            && self.refusals.is_first(phone, reason, now)
+        {
+            self.audit.note(&guarded.refused(reason)).await;
+        }
+    }
+}
+
+fn with_excess(event: Event, excess: &Excess) -> Event {
+    event
+        .with("scope", excess.scope.name())
+        .with("period", excess.period.name())
+        .with("counted", excess.counted)
+        .with("allowed", excess.allowed)
 }
 
 /// The first 64 bits of a keyed hash, in hex.

@@ -25,6 +25,7 @@ mod deliver;
 pub mod deliveries;
 mod guarded;
 pub mod phone_state;
+pub mod refusals;
 pub mod request;
 pub mod resend;
 pub mod send;
@@ -39,6 +40,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::alerts::Alerts;
+use crate::audit::Audit;
 use crate::client::Clients;
 use crate::clock::Clock;
 use crate::device_receipt::DeviceReceipt;
@@ -48,6 +51,7 @@ use crate::provider::guard::Provider;
 use crate::random::Random;
 use crate::rules::{Rules, Verdict};
 use crate::secrets::{Keyring, PhoneIndex, SealError};
+use refusals::Refusals;
 use store::{Store, StoredRequest};
 use test_numbers::TestNumbers;
 use weigh::GuardPolicy;
@@ -126,6 +130,9 @@ pub struct Otp {
     pub(crate) clients: Arc<Clients>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) rules: Arc<Rules>,
+    pub(crate) audit: Arc<Audit>,
+    pub(crate) alerts: Arc<Alerts>,
+    pub(crate) refusals: Refusals,
 }
 
 impl Otp {

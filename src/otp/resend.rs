@@ -4,9 +4,11 @@ use chrono::{DateTime, Utc};
 
 use super::Otp;
 use super::deliver::Outgoing;
+use super::guarded::Asking;
 use super::request::RequestId;
 use super::send::{Issued, SendError, resend_refused};
 use super::store::{Again, OneMore, Sent, StoredRequest};
+use crate::audit::Action;
 use crate::client::Caller;
 use crate::device_receipt::DeviceReceipt;
 use crate::operation::Operation;
@@ -46,12 +48,15 @@ impl Otp {
         let found = found.filter(|found| !self.is_blocked(found, now));
         let found = found.ok_or(SendError::NotLive)?;
         let phone = self.open_phone(&found)?;
-        let guarded = self.guarded(
-            (&phone, found.phone),
-            &found.client,
-            (&ask.origin, ask.receipt.as_ref()),
-            now,
-        )?;
+        let asking = Asking {
+            action: Action::OtpResend,
+            request: id,
+            phone: (&phone, found.phone),
+            client: &found.client,
+            origin: &ask.origin,
+            receipt: ask.receipt.as_ref(),
+        };
+        let guarded = self.guarded(asking, now).await?;
         let by = guarded.by;
         let more = OneMore {
             request: id,
@@ -64,7 +69,7 @@ impl Otp {
         let admitted = self.store.admit_again(&more, guarded.asked(), &self.policy);
         let stored = match admitted.await? {
             Again::Admitted(stored, weighed) => {
-                self.note_admitted(&guarded, id, weighed).await;
+                self.note_admitted(&guarded, weighed).await;
                 stored
             }
             // Whoever began it died; or this process stood still, and somebody took over.
@@ -72,10 +77,12 @@ impl Otp {
                 return self.sent_before(operation, phone, &stored, by, now);
             }
             Again::Refused(stored) => {
-                return Err(resend_refused(&self.policy, &stored.standing, by, now));
+                let error = resend_refused(&self.policy, &stored.standing, by, now);
+                self.note_refused(&guarded, &error, now).await;
+                return Err(error);
             }
             Again::TurnedAway(weighed) => {
-                return Err(self.turned_away(&guarded, Some(id), weighed).await);
+                return Err(self.turned_away(&guarded, weighed).await);
             }
             Again::Gone => return Err(SendError::NotLive),
         };

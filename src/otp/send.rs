@@ -7,11 +7,13 @@ use uuid::Uuid;
 
 use super::code::{Binding, OtpCode};
 use super::deliver::Outgoing;
+use super::guarded::Asking;
 use super::phone_state::{By, PhoneState};
 use super::request::{Purpose, RequestId, Standing, Status};
 use super::store::{Admission, NewRequest, Sent, StoredRequest};
 use super::weigh::TurnedAway;
 use super::{Otp, Policy};
+use crate::audit::Action;
 use crate::client::ClientId;
 use crate::database::StoreError;
 use crate::device_receipt::DeviceReceipt;
@@ -171,18 +173,21 @@ impl Otp {
             code_nonce: &nonce,
             now,
         };
-        let guarded = self.guarded(
-            (&ask.phone, index),
-            ask.client.as_str(),
-            (&ask.origin, ask.receipt.as_ref()),
-            now,
-        )?;
+        let asking = Asking {
+            action: Action::OtpSend,
+            request: id,
+            phone: (&ask.phone, index),
+            client: ask.client.as_str(),
+            origin: &ask.origin,
+            receipt: ask.receipt.as_ref(),
+        };
+        let guarded = self.guarded(asking, now).await?;
         let by = guarded.by;
 
         let admitted = self.store.admit(&new, guarded.asked(), &self.policy);
         let history = match admitted.await? {
             Admission::Admitted(begun, weighed) => {
-                self.note_admitted(&guarded, id, weighed).await;
+                self.note_admitted(&guarded, weighed).await;
                 begun.history
             }
             // Whoever began it died; or this process stood still, and somebody took over.
@@ -190,9 +195,13 @@ impl Otp {
                 let stored = self.store.find(id).await?.ok_or(SendError::NotLive)?;
                 return self.sent_before(operation, ask.phone, &stored, by, now);
             }
-            Admission::Refused(phone) => return Err(refused(&self.policy, &phone, by, now)),
+            Admission::Refused(phone) => {
+                let error = refused(&self.policy, &phone, by, now);
+                self.note_refused(&guarded, &error, now).await;
+                return Err(error);
+            }
             Admission::TurnedAway(weighed) => {
-                return Err(self.turned_away(&guarded, None, weighed).await);
+                return Err(self.turned_away(&guarded, weighed).await);
             }
         };
 

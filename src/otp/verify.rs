@@ -68,7 +68,11 @@ pub(crate) enum Attempt {
     /// The provider says that it is right.
     Proven { request: StoredRequest },
     /// The provider says that it is wrong; the try is counted.
-    Wrong { attempts: i32, locked: bool },
+    Wrong {
+        request: StoredRequest,
+        attempts: i32,
+        locked: bool,
+    },
 }
 
 impl Otp {

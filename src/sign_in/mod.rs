@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use crate::audit::{self, Action, Actor, Audit, Event};
 use crate::client::{Caller, Client, Clients};
 use crate::database::StoreError;
 use crate::device_receipt::DeviceReceipt;
@@ -24,7 +25,7 @@ use crate::phone::PhoneNumber;
 use crate::random::{self, Random, RandomUnavailable};
 use crate::secrets::SealError;
 use crate::token::issuer::{AccessToken, IssueError, Issuer};
-use store::{Outcome, Session, Tried};
+use store::{Noted, Outcome, Session, Tried};
 
 /// A phone was proved. Only [`SignIn::verify`] can make one, so no token can be issued without a
 /// right code.
@@ -132,6 +133,7 @@ pub struct SignIn {
     pub(crate) issuer: Issuer,
     pub(crate) clients: Arc<Clients>,
     pub(crate) random: Arc<dyn Random>,
+    pub(crate) audit: Arc<Audit>,
 }
 
 impl SignIn {
@@ -162,12 +164,27 @@ impl SignIn {
                 by,
             } => (request, matches, false, by),
             Attempt::Proven { request } => (request, true, true, By::Anybody),
-            Attempt::Wrong { attempts, locked } => return Err(self.incorrect(attempts, locked)),
+            Attempt::Wrong {
+                request,
+                attempts,
+                locked,
+            } => {
+                self.note_wrong(ask, &request, locked).await;
+                return Err(self.incorrect(attempts, locked));
+            }
         };
         // Looked for first: a client that is gone must not cost a code that was compared here.
         let client = self.client_of(&request)?;
         let user = random::uuid_v4(self.random.as_ref())?;
+        let noted = Noted {
+            id: random::uuid_v7(self.random.as_ref(), now)?,
+            lock_id: random::uuid_v7(self.random.as_ref(), now)?,
+            action: action(by),
+            actor: Actor::Client(client.id.clone()),
+            origin: &ask.origin,
+        };
         let tried = Tried {
+            noted: &noted,
             request: &request,
             right,
             proven,
@@ -191,6 +208,26 @@ impl SignIn {
             Outcome::Wrong { attempts, locked } => Err(self.incorrect(attempts, locked)),
             // Somebody else ended the request since it was read; say what it is now.
             Outcome::Refused => Err(self.otp.why_refused(id, (caller, by), now).await.into()),
+        }
+    }
+
+    /// Tells the audit log of a wrong code that the provider checked; the try itself was counted before it
+    /// was asked.
+    async fn note_wrong(&self, ask: &VerifyCode, request: &StoredRequest, locked: bool) {
+        let Ok(client) = self.client_of(request) else {
+            return;
+        };
+        let actor = Actor::Client(client.id.clone());
+        let about = |action, outcome, actor| {
+            let event = Event::new(action, outcome, actor).reason("wrong_code");
+            event.phone(request.phone).request(request.id.0)
+        };
+        let failure = about(Action::OtpVerify, audit::Outcome::Failure, actor);
+        let failure = failure.address(ask.origin.key).trace(&ask.origin.trace_id);
+        self.audit.note(&failure).await;
+        if locked {
+            let lock = about(Action::PhoneLock, audit::Outcome::Success, Actor::Service);
+            self.audit.note(&lock).await;
         }
     }
 
@@ -232,6 +269,13 @@ impl SignIn {
             token,
             receipt,
         })
+    }
+}
+
+fn action(by: By) -> Action {
+    match by {
+        By::Anybody | By::KnownDevice => Action::OtpVerify,
+        By::TestNumber => Action::TestNumberUse,
     }
 }
 

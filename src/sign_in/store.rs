@@ -5,7 +5,9 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use crate::audit::{Action, Actor};
 use crate::database::StoreError;
+use crate::origin::Origin;
 use crate::otp::Policy;
 use crate::otp::phone_state::By;
 use crate::otp::store::StoredRequest;
@@ -25,6 +27,19 @@ pub(super) struct Tried<'a> {
     pub(super) session: Uuid,
     /// How the user proved who he is: the token's `amr`.
     pub(super) amr: &'a [String],
+    /// What the audit log is told.
+    pub(super) noted: &'a Noted<'a>,
+}
+
+/// What the audit log is told of a try. The rows are written by the same statement: no login is without
+/// its event.
+pub(super) struct Noted<'a> {
+    /// The event's id, and that of the lock that a wrong code may bring.
+    pub(super) id: Uuid,
+    pub(super) lock_id: Uuid,
+    pub(super) action: Action,
+    pub(super) actor: Actor,
+    pub(super) origin: &'a Origin,
 }
 
 /// A session and whose it is.
@@ -110,7 +125,8 @@ async fn settle_as(
                 CASE WHEN $14 THEN cardinality(p.known_failure_log) >= $16
                         OR p.known_failures_in_row >= $15
                     ELSE coalesce(p.locked_until > $4, false) OR p.failures_in_row >= $15
-                    END AS locked
+                    END AS locked,
+                p.failures_in_row >= $15 AS stopped
         ), used AS (
             UPDATE otp_requests SET verified_at = $4 FROM tried WHERE id = $2 AND $3
             RETURNING created_at, counted_in, tried.live_sends
@@ -137,6 +153,18 @@ async fn settle_as(
         ), session AS (
             INSERT INTO sessions (id, user_id, client_id, created_at, amr)
             SELECT $11, person.id, $12, $4, $17::text[] FROM person
+        ), noted AS (
+            INSERT INTO audit_events (id, at, action, outcome, reason, actor, phone_index,
+                address_key, user_id, request_id, session_id, trace_id)
+            SELECT $18, $4, $19, CASE WHEN $3 THEN 'success' ELSE 'failure' END,
+                CASE WHEN NOT $3 THEN 'wrong_code' END, $20, $1, $21, person.id, $2,
+                CASE WHEN $3 THEN $11 END, $22
+            FROM tried LEFT JOIN person ON true
+        ), lock_noted AS (
+            INSERT INTO audit_events (id, at, action, outcome, reason, actor, phone_index, request_id)
+            SELECT $23, $4, CASE WHEN tried.stopped THEN $25 ELSE $24 END, 'success',
+                'wrong_codes', 'service', $1, $2
+            FROM tried WHERE tried.locked AND NOT $3 AND NOT $14
         )
         SELECT tried.live_attempts AS "attempts!", tried.locked AS "locked!",
             person.id AS "user_id?"
@@ -159,6 +187,14 @@ async fn settle_as(
         policy.failures.in_row,
         policy.device.failures_per_day,
         tried.amr,
+        tried.noted.id,
+        tried.noted.action.name(),
+        tried.noted.actor.to_string(),
+        tried.noted.origin.key.as_bytes(),
+        tried.noted.origin.trace_id,
+        tried.noted.lock_id,
+        Action::PhoneLock.name(),
+        Action::PhoneStop.name(),
     )
     .fetch_optional(pool)
     .await?;

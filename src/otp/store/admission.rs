@@ -6,10 +6,12 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::{Postgres, Transaction};
+use uuid::Uuid;
 
 use super::admit::{self, Begun, NewRequest, OneMore};
 use super::take::{Load, take};
 use super::{Store, StoredRequest, find};
+use crate::audit::{self, Event};
 use crate::database::StoreError;
 use crate::limit::spend::Ceilings;
 use crate::otp::Policy;
@@ -28,6 +30,8 @@ pub(in crate::otp) struct Asked<'a> {
     pub(in crate::otp) emergency: bool,
     /// The client's own ceilings.
     pub(in crate::otp) ceilings: &'a Ceilings,
+    /// What is written to the audit log with it, and its id there.
+    pub(in crate::otp) event: (Uuid, &'a Event),
 }
 
 /// What came of asking to send a new code.
@@ -110,6 +114,8 @@ impl Store {
                 transaction.rollback().await?;
                 return Ok(Admission::TurnedAway(weighed));
             }
+            let (id, event) = asked.event;
+            audit::store::insert(&mut *transaction, id, new.now, event).await?;
             transaction.commit().await?;
             return Ok(Admission::Admitted(begun, weighed));
         }
@@ -142,6 +148,8 @@ impl Store {
                 transaction.rollback().await?;
                 return Ok(Again::TurnedAway(weighed));
             }
+            let (id, event) = asked.event;
+            audit::store::insert(&mut *transaction, id, more.now, event).await?;
             transaction.commit().await?;
             return Ok(Again::Admitted(stored, weighed));
         }
