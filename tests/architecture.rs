@@ -131,7 +131,7 @@ fn no_module_uses_what_lies_above_it() {
         ),
         (
             "http",
-            &["crate::config", "crate::sandbox", "crate::dev"][..],
+            &["crate::config", "crate::sandbox", "crate::dev::"][..],
         ),
     ] {
         for (path, code) in sources_of(module) {

@@ -173,7 +173,6 @@ mod tests {
     use super::*;
     use crate::limit::per_phone::{KnownHistory, SendHistory};
     use crate::otp::tests::policy;
-    use chrono::TimeDelta;
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()

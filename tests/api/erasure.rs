@@ -45,7 +45,9 @@ async fn an_erased_user_leaves_nothing_but_what_limits_the_phone(
 
     assert_eq!((answer.status, answer.body.as_str()), (204, ""));
     assert!(answer.headers.get("content-type").is_none());
-    assert_eq!(world.tables_with(&index).await, ["phone_throttles"]);
+    let mut keyed = world.tables_with(&index).await;
+    keyed.retain(|table| !table.starts_with("audit_events"));
+    assert_eq!(keyed, ["phone_throttles"], "beside the audit log");
     for sealed in &sealed {
         assert!(world.tables_with(sealed).await.is_empty());
     }

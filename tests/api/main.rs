@@ -26,6 +26,7 @@ mod framework;
 mod guard;
 mod hang_up;
 mod idempotency;
+mod known_devices;
 mod leases;
 mod limits;
 mod model;
