@@ -1,0 +1,124 @@
+//! SMS pumping: codes for numbers of a few blocks, which nobody verifies, among honest users.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chrono::TimeDelta;
+
+use crate::guess::of_all;
+use crate::places::{attacker, household, phone, time_of_day};
+use crate::report::Report;
+use crate::sim::{self, Queue};
+use crate::user::{Habits, Login, Tally};
+use crate::world::{Lab, Setting, World};
+use crate::{Failure, Size};
+
+/// The blocks: numbers without their last four digits.
+const PREFIXES: [&str; 3] = ["+91970012", "+91970013", "+91970458"];
+/// Addresses of the attacker.
+const ADDRESSES: u32 = 5_000;
+/// Honest users who log in for the first time, and those who did the day before.
+const NEW_USERS: u32 = 500;
+const KNOWN_USERS: u32 = 100;
+/// Calls meet within so many seconds.
+const TICK: i64 = 5;
+
+/// Ceilings of an operator who expects 600 logins a day and 54 in the best hour: four times as many.
+const CEILINGS: [Setting; 2] = [
+    ("LIMITS__SPEND__MESSAGES_PER_DAY", "2400"),
+    ("LIMITS__SPEND__MESSAGES_PER_HOUR", "216"),
+];
+
+enum Actor<'a> {
+    Pump { phone: String, address: u32 },
+    Honest(Login<'a>),
+}
+
+/// With the guard that refuses.
+pub(crate) async fn enforced(lab: &Lab, size: Size) -> Result<Report, Failure> {
+    run(lab, size, "pumping", "enforce").await
+}
+
+/// With the guard that only records, for comparison: the ceilings alone stop anything.
+pub(crate) async fn recorded(lab: &Lab, size: Size) -> Result<Report, Failure> {
+    run(lab, size, "pumping_record_only", "record_only").await
+}
+
+async fn run(lab: &Lab, size: Size, name: &str, mode: &'static str) -> Result<Report, Failure> {
+    let [of_day, of_hour] = CEILINGS;
+    let settings = [of_day, of_hour, ("LIMITS__PUMPING__MODE", mode)];
+    let world = lab.world(name, &settings).await?;
+    let (new, known) = (Tally::default(), Tally::default());
+    let mut rng = size.rng("pumping");
+
+    let mut queue = Queue::new(TICK);
+    for n in 0..KNOWN_USERS {
+        let at = time_of_day(world.start, &mut rng);
+        queue.push(at, user((&world, &known), n, Habits::prompt(&mut rng)));
+    }
+    let begin = world.start + TimeDelta::days(1);
+    sim::run(&world, queue, begin, Login::step).await?;
+
+    let mut queue = Queue::new(TICK);
+    let asked = if size.short { 2_000 } else { 50_000 };
+    for _ in 0..asked {
+        let prefix = rng.choice(PREFIXES).unwrap_or_default();
+        let pump = Actor::Pump {
+            phone: format!("{prefix}{:04}", rng.u32(0..10_000)),
+            address: rng.u32(0..ADDRESSES),
+        };
+        queue.push(begin + TimeDelta::seconds(rng.i64(0..86_400)), pump);
+    }
+    for n in 0..NEW_USERS {
+        let login = user(
+            (&world, &new),
+            KNOWN_USERS + n,
+            Habits::of_a_crowd(&mut rng),
+        );
+        queue.push(time_of_day(begin, &mut rng), Actor::Honest(login));
+    }
+    for n in 0..KNOWN_USERS {
+        let mut login = user((&world, &known), n, Habits::prompt(&mut rng));
+        // The others come with a new device: only their numbers are known.
+        if n % 2 == 0 {
+            login = login.with_receipt();
+        }
+        queue.push(time_of_day(begin, &mut rng), Actor::Honest(login));
+    }
+    let pumped = AtomicU64::new(0);
+    let end = begin + TimeDelta::hours(25);
+    sim::run(&world, queue, end, async |actor| match actor {
+        Actor::Pump { phone, address } => {
+            let answer = world.api.send(attacker(address), &phone, None).await?;
+            pumped.fetch_add(u64::from(answer.status == 201), Ordering::Relaxed);
+            Ok(None)
+        }
+        Actor::Honest(login) => {
+            let next = login.step().await?;
+            Ok(next.map(|(wait, login)| (wait, Actor::Honest(login))))
+        }
+    })
+    .await?;
+
+    let pumped = pumped.into_inner();
+    let mut report = Report::new(name, &world, pumped, &[&new, &known]);
+    report.figure("numbers asked for", asked);
+    report.figure("SMS to the pumped blocks", pumped);
+    report.figure("new users refused", of_all(&new));
+    report.figure("known users refused", of_all(&known));
+    report.figure("by", new.reasons());
+    report.zero("known users refused", known.refused());
+    report.equal("known users signed in", known.signed_in(), known.tried());
+    if mode == "enforce" {
+        report.zero("new users refused", new.refused());
+        report.at_most("SMS to the pumped blocks", pumped, MOST_PUMPED);
+    }
+    world.end().await?;
+    Ok(report)
+}
+
+/// limits.pumping.least_per_day for each block without history.
+const MOST_PUMPED: u64 = 60;
+
+fn user<'a>(of: (&'a World, &'a Tally), n: u32, habits: Habits) -> Login<'a> {
+    Login::new(of, &phone(n.into()), household(n), habits)
+}
