@@ -6,29 +6,27 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use governor::Quota;
+use reqwest::redirect;
 use secrecy::ExposeSecret as _;
 use secrecy::zeroize::Zeroizing;
 use sqlx::PgPool;
 
+use super::policies::policy;
 use super::{Deps, StartError};
-use crate::alerts::Alerts;
+use crate::alerts::{Alerts, Hook};
 use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::config::{ProviderKind, Settings};
 use crate::http::State;
 use crate::http::admin::Denials;
 use crate::idempotency::Idempotency;
-use crate::limit::budget::{SpendPolicy, UnverifiedPolicy};
-use crate::limit::per_address::AddressPolicy;
 use crate::limit::per_ip::{IpLimit, IpWindow};
-use crate::limit::per_phone::{SendPolicy, Window};
 use crate::metrics::Metrics;
+use crate::otp::Otp;
 use crate::otp::code::{CodeError, OtpCode};
 use crate::otp::refusals::Refusals;
 use crate::otp::store::Store;
 use crate::otp::test_numbers::{TestNumber, TestNumbers};
-use crate::otp::weigh::GuardPolicy;
-use crate::otp::{DevicePolicy, FailurePolicy, Otp, Policy};
 use crate::people::People;
 use crate::provider::breaker::Breaker;
 use crate::provider::guard::{GuardOptions, Provider};
@@ -39,12 +37,16 @@ use crate::provider::{BuildError, Timeouts, Vendor};
 use crate::rules::Rules;
 use crate::secrets::Keyring;
 use crate::sign_in::SignIn;
+use crate::standard_webhooks::Signer;
 use crate::token::issuer::Issuer;
 use crate::token::keys::SigningKeys;
 
 /// Statements and waits for a connection that one call takes at most, with room to spare: a verify
 /// that asks the provider takes seven.
 const STEPS: u32 = 8;
+/// How long a POST of a spending warning may take; the defaults of the other calls (`[webhook]`).
+const HOOK_CONNECT: Duration = Duration::from_secs(2);
+const HOOK_TOTAL: Duration = Duration::from_secs(5);
 
 pub(super) fn state(
     settings: &Settings,
@@ -79,7 +81,7 @@ pub(super) fn state(
             audit: Arc::clone(&audit),
             metrics: Arc::clone(&metrics),
             clock: Arc::clone(&deps.clock),
-            hook: None,
+            hook: hook(settings)?.map(Arc::new),
         }),
         refusals: Refusals::default(),
     });
@@ -132,104 +134,8 @@ pub(super) fn state(
     })
 }
 
-fn policy(settings: &Settings, lease: TimeDelta) -> Policy {
-    let phone = &settings.limits.phone;
-    let otp = &settings.otp;
-    Policy {
-        ttl: TimeDelta::seconds(seconds(otp.ttl)),
-        max_attempts: i32::try_from(otp.max_attempts).unwrap_or(i32::MAX),
-        max_sends: i32::try_from(otp.max_sends).unwrap_or(i32::MAX),
-        sends: SendPolicy {
-            windows: send_windows([
-                (phone.sends_per_5_minutes, 300),
-                (phone.sends_per_hour, 3600),
-                (phone.sends_per_day, 86_400),
-            ]),
-            cooldowns: otp.resend_cooldowns.iter().copied().map(seconds).collect(),
-        },
-        failures: FailurePolicy {
-            per_day: phone.failures_per_day.map_or(i32::MAX, count),
-            in_row: count(phone.failures_in_row),
-            lock: phone.lock,
-            lock_max: phone.lock_max,
-        },
-        device: device(settings),
-        guard: guard(settings),
-        lease,
-    }
-}
-
-/// A device that is let past the cooldown of its phone keeps to the first one of its own.
-fn device(settings: &Settings) -> DevicePolicy {
-    let device = &settings.limits.device;
-    let cooldown = settings.otp.resend_cooldowns.first().copied().map(seconds);
-    let cooldown = cooldown.filter(|seconds| *seconds > 0);
-    let once = cooldown.map(|seconds| Window { seconds, most: 1 });
-    let windows = send_windows([
-        (device.sends_per_hour, 3600),
-        (device.sends_per_day, 86_400),
-    ]);
-    DevicePolicy {
-        sends: SendPolicy {
-            windows: once.into_iter().chain(windows).collect(),
-            cooldowns: Vec::new(),
-        },
-        failures_per_day: device.failures_per_day.map_or(i32::MAX, count),
-        receipt_life: TimeDelta::seconds(seconds(device.receipt_ttl)),
-    }
-}
-
-fn guard(settings: &Settings) -> GuardPolicy {
-    let ip = &settings.limits.ip;
-    let spend = &settings.limits.spend;
-    let pumping = &settings.limits.pumping;
-    let home = settings.phone.default_region();
-    GuardPolicy {
-        address: AddressPolicy {
-            windows: windows(&[
-                (ip.sends_per_minute, 60),
-                (ip.sends_per_10_minutes, 600),
-                (ip.sends_per_hour, 3600),
-            ]),
-            phones_per_day: ip.phones_per_day.map(NonZeroU32::get),
-            countries_per_day: ip.countries_per_day.map(NonZeroU32::get),
-        },
-        spend: SpendPolicy {
-            service: spend.ceilings,
-            prices: spend.prices.clone(),
-            reserved_percent: spend.reserved_for_known_percent,
-        },
-        unverified: UnverifiedPolicy {
-            mode: pumping.mode,
-            least_per_day: pumping.least_per_day,
-            least_per_hour: pumping.least_per_hour,
-            home: pumping
-                .expected_logins_per_day
-                .map(|expected| (home, expected.get())),
-            trust_accounts: pumping.trust_accounts,
-        },
-    }
-}
-
-fn count(most: NonZeroU32) -> i32 {
-    i32::try_from(most.get()).unwrap_or(i32::MAX)
-}
-
-fn seconds(length: Duration) -> i64 {
-    i64::try_from(length.as_secs()).unwrap_or(i64::MAX)
-}
-
-/// A phone's windows that are not switched off.
-fn send_windows<const N: usize>(windows: [(Option<NonZeroU32>, i64); N]) -> Vec<Window> {
-    let on = windows.into_iter().filter_map(|(most, seconds)| {
-        let most = count(most?);
-        Some(Window { seconds, most })
-    });
-    on.collect()
-}
-
 /// The windows that are not switched off.
-fn windows(windows: &[(Option<NonZeroU32>, u64)]) -> Vec<IpWindow> {
+pub(super) fn windows(windows: &[(Option<NonZeroU32>, u64)]) -> Vec<IpWindow> {
     let on = windows.iter().filter_map(|(most, seconds)| {
         Some(IpWindow {
             most: (*most)?,
@@ -301,6 +207,25 @@ fn provider(
         Arc::clone(clock),
         metrics,
     ))
+}
+
+/// Who is POSTed spending warnings.
+fn hook(settings: &Settings) -> Result<Option<Hook>, BuildError> {
+    let Some(alerts) = &settings.alerts else {
+        return Ok(None);
+    };
+    let http = reqwest::Client::builder()
+        .connect_timeout(HOOK_CONNECT)
+        .timeout(HOOK_TOTAL)
+        // What is signed for one address is for no other.
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .build();
+    Ok(Some(Hook {
+        http: http.map_err(BuildError::Client)?,
+        url: alerts.url.clone(),
+        signer: Signer::new(alerts.secret.expose_secret()),
+    }))
 }
 
 /// How long whoever works on a call has it for himself: longer than the longest call can take, so

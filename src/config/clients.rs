@@ -49,11 +49,7 @@ pub(super) fn read(
     result.map(|()| clients.into_iter().collect())
 }
 
-fn read_one(
-    mut table: Table<'_>,
-    tokens: Read<&Tokens>,
-    phone: Read<&PhoneRules>,
-) -> Read<Client> {
+fn read_one(mut table: Table<'_>, tokens: Read<&Tokens>, phone: Read<&PhoneRules>) -> Read<Client> {
     let id = id(&mut table);
     let secret_hash = secret_hash(&mut table);
     let audience = audience(&mut table);

@@ -183,11 +183,7 @@ fn network(reader: &mut Reader) -> Read<NetworkLimits> {
 }
 
 /// A limit that production may not switch off.
-pub(super) fn always_on(
-    reader: &mut Reader,
-    key: &str,
-    highest: u32,
-) -> Read<Option<NonZeroU32>> {
+pub(super) fn always_on(reader: &mut Reader, key: &str, highest: u32) -> Read<Option<NonZeroU32>> {
     let limit = reader.limit(key, highest)?;
     if limit.is_none() {
         reader.fault_in_production(key, "is 0 (off), which production refuses; set a limit");

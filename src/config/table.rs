@@ -109,9 +109,7 @@ impl<'r> Table<'r> {
         let Some(number) = self.integer(field)? else {
             return Ok(T::default());
         };
-        let number = T::try_from(number)
-            .ok()
-            .filter(|number| *number <= highest);
+        let number = T::try_from(number).ok().filter(|number| *number <= highest);
         let low = T::default();
         number.ok_or_else(|| {
             self.fault(

@@ -105,7 +105,10 @@ fn test_number(
 fn phone_number(table: &mut Table<'_>, rules: Read<&PhoneRules>) -> Read<PhoneNumber> {
     let (field, text) = match table.text("phone")? {
         Some(_) if table.text("phone_number")?.is_some() => {
-            return Err(table.fault("phone", "is phone_number by another name; remove one of them"));
+            return Err(table.fault(
+                "phone",
+                "is phone_number by another name; remove one of them",
+            ));
         }
         Some(text) => ("phone", text),
         None => ("phone_number", table.required_text("phone_number")?),
@@ -159,7 +162,8 @@ fn valid_until(table: &mut Table<'_>, now: DateTime<Utc>) -> Read<Option<DateTim
         return Ok(None);
     };
     let Some(until) = time(&text).or_else(|| end_of_day(&text)) else {
-        let mend = "give a day or a time with its offset, such as 2026-12-31 or 2026-12-31T18:00:00Z";
+        let mend =
+            "give a day or a time with its offset, such as 2026-12-31 or 2026-12-31T18:00:00Z";
         return Err(table.fault(FIELD, format!("is no time; {mend}")));
     };
     if until - now > TimeDelta::days(DAYS_MAX) {

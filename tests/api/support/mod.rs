@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use otp_auth::app::{App, Deps};
+use otp_auth::clock::Clock as _;
 use otp_auth::config::Settings;
 use otp_auth::random::{self, SystemRandom};
 use otp_auth::sandbox::{Mode, Sandbox, SandboxHandle, SandboxOptions};
