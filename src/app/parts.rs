@@ -209,7 +209,7 @@ fn provider(
     ))
 }
 
-/// Who is POSTed spending warnings.
+/// Where spending warnings go.
 fn hook(settings: &Settings) -> Result<Option<Hook>, BuildError> {
     let Some(alerts) = &settings.alerts else {
         return Ok(None);

@@ -113,7 +113,7 @@ fn phone_number(table: &mut Table<'_>, rules: Read<&PhoneRules>) -> Read<PhoneNu
         Some(text) => ("phone", text),
         None => ("phone_number", table.required_text("phone_number")?),
     };
-    PhoneNumber::parse_test_number(&text, rules?).map_err(|_| {
+    PhoneNumber::parse_test_number(&text, rules?).map_err(|_error| {
         table.fault(
             field,
             "is no phone number; give + and 7 to 15 digits, such as +12025550100",
