@@ -1,4 +1,4 @@
-//! Warnings about spending, as whoever is POSTed them sees them.
+//! Spending warnings, as whoever watches the bill receives them.
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
