@@ -115,7 +115,8 @@ pub enum CliError {
 /// Runs one command.
 pub async fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<ExitCode, CliError> {
     let config = cli.config.as_deref();
-    let load = || Settings::load(environment.iter().cloned(), config);
+    let now = deps().clock.now();
+    let load = || Settings::load(environment.iter().cloned(), config, now);
     match cli.command {
         Command::Serve => serve(&load()?).await?,
         Command::Dev {

@@ -1,6 +1,6 @@
 //! Who may call: the registered clients, and the one behind a call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -9,6 +9,9 @@ use std::time::Duration;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest;
 use secrecy::{ExposeSecret, SecretString};
+
+use crate::limit::spend::Ceilings;
+use crate::phone::Country;
 
 /// Longest client name, in characters.
 const LONGEST_ID: usize = 64;
@@ -73,9 +76,20 @@ pub struct Client {
     pub scopes: Vec<String>,
     /// Whether it may ask about tokens.
     pub may_introspect: bool,
+    /// Where it may send to; `None` = to every country that the service accepts.
+    pub countries: Option<BTreeSet<Country>>,
+    /// The most that its SMS may be and cost.
+    pub ceilings: Ceilings,
 }
 
 impl Client {
+    /// Whether it may send to a number of this country; `None` is one that no numbering plan knows.
+    pub fn may_send_to(&self, country: Option<Country>) -> bool {
+        self.countries
+            .as_ref()
+            .is_none_or(|allowed| country.is_some_and(|country| allowed.contains(&country)))
+    }
+
     /// Whether it has no secret.
     pub fn is_public(&self) -> bool {
         self.secret_hash.is_none()
@@ -188,6 +202,8 @@ mod tests {
             access_token_ttl: Duration::from_mins(15),
             scopes: Vec::new(),
             may_introspect: false,
+            countries: None,
+            ceilings: Ceilings::default(),
         }
     }
 
@@ -227,6 +243,22 @@ mod tests {
         assert_eq!(named("web").owners(), ["web"]);
         assert!(named("web").may_act_for("web"));
         assert!(!named("app").may_act_for("web"));
+    }
+
+    #[test]
+    fn a_client_with_countries_sends_nowhere_else() {
+        let country = |code: &str| Country::parse(code).ok();
+        let anywhere = client("web", None);
+        let shop = Client {
+            countries: Some(country("IN").into_iter().collect()),
+            ..client("shop", None)
+        };
+        for (to, by_shop) in [("IN", true), ("US", false)] {
+            assert!(anywhere.may_send_to(country(to)), "{to}");
+            assert_eq!(shop.may_send_to(country(to)), by_shop, "{to}");
+        }
+        assert!(anywhere.may_send_to(None));
+        assert!(!shop.may_send_to(None));
     }
 
     #[test]

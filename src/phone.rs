@@ -7,6 +7,8 @@
 //! - every spelling of one number becomes the same E.164 text, or is refused (OWASP ASVS 5.0,
 //!   2.2.1: one phone must not be able to appear as two subjects);
 //! - neither `Debug` nor `Display` of any type here shows more than the last two digits;
+//! - the test numbers of [`PhoneRules`] are accepted by their E.164 text, before any plan is asked; each
+//!   of them is a text that the plans refuse, or one to which they turn every spelling of that number;
 //! - a number outside the allowed countries is judged by its length alone. The library compiles a
 //!   country's patterns at first use and keeps them, so strangers must not be able to make this
 //!   process hold the numbering plans of the whole world (some 100 MB).
@@ -71,6 +73,9 @@ impl PhoneNumber {
     /// do not accept it.
     pub fn parse(input: &str, rules: &PhoneRules) -> Result<Self, PhoneError> {
         let plain = spelling::normalize(input).ok_or(PhoneError::Invalid)?;
+        if let Some(number) = rules.test_number(&plain) {
+            return Ok(number.clone());
+        }
         if let Some(international) = plain.strip_prefix('+')
             && !rules.has_calling_code_of(international)
         {
@@ -98,6 +103,18 @@ impl PhoneNumber {
                 .into(),
             calling_code_digits: digits_of(number.country_code),
             country: Some(country),
+        })
+    }
+
+    /// Parses a number that need not be one: with `+` and country code, and no numbering plan is asked
+    /// whether anybody can have it. What the rules accept is read as they do, so that it stays one number.
+    ///
+    /// # Errors
+    /// [`PhoneError::Invalid`] when the rules do not accept it and it is not `+` and 7 to 15 digits.
+    pub fn parse_test_number(input: &str, rules: &PhoneRules) -> Result<Self, PhoneError> {
+        Self::parse(input, rules).or_else(|_| {
+            let plain = spelling::normalize(input).ok_or(PhoneError::Invalid)?;
+            Self::from_stored_e164(&plain)
         })
     }
 

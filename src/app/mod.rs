@@ -1,6 +1,7 @@
 //! Puts the parts together: the only module, beside `config`, that knows every concrete type.
 
 mod parts;
+mod policies;
 
 use std::future::Future;
 use std::io;

@@ -6,30 +6,27 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use governor::Quota;
+use reqwest::redirect;
 use secrecy::ExposeSecret as _;
 use secrecy::zeroize::Zeroizing;
 use sqlx::PgPool;
 
+use super::policies::policy;
 use super::{Deps, StartError};
-use crate::alerts::Alerts;
+use crate::alerts::{Alerts, Hook};
 use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::config::{ProviderKind, Settings};
 use crate::http::State;
 use crate::http::admin::Denials;
 use crate::idempotency::Idempotency;
-use crate::limit::budget::{Mode, SpendPolicy, UnverifiedPolicy};
-use crate::limit::per_address::AddressPolicy;
 use crate::limit::per_ip::{IpLimit, IpWindow};
-use crate::limit::per_phone::{SendPolicy, Window};
-use crate::limit::spend::Ceilings;
 use crate::metrics::Metrics;
+use crate::otp::Otp;
 use crate::otp::code::{CodeError, OtpCode};
 use crate::otp::refusals::Refusals;
 use crate::otp::store::Store;
 use crate::otp::test_numbers::{TestNumber, TestNumbers};
-use crate::otp::weigh::GuardPolicy;
-use crate::otp::{DevicePolicy, FailurePolicy, Otp, Policy};
 use crate::people::People;
 use crate::provider::breaker::Breaker;
 use crate::provider::guard::{GuardOptions, Provider};
@@ -40,13 +37,16 @@ use crate::provider::{BuildError, Timeouts, Vendor};
 use crate::rules::Rules;
 use crate::secrets::Keyring;
 use crate::sign_in::SignIn;
+use crate::standard_webhooks::Signer;
 use crate::token::issuer::Issuer;
 use crate::token::keys::SigningKeys;
-use std::collections::BTreeMap;
 
 /// Statements and waits for a connection that one call takes at most, with room to spare: a verify
 /// that asks the provider takes seven.
 const STEPS: u32 = 8;
+/// How long a POST of a spending warning may take; the defaults of the other calls (`[webhook]`).
+const HOOK_CONNECT: Duration = Duration::from_secs(2);
+const HOOK_TOTAL: Duration = Duration::from_secs(5);
 
 pub(super) fn state(
     settings: &Settings,
@@ -81,7 +81,7 @@ pub(super) fn state(
             audit: Arc::clone(&audit),
             metrics: Arc::clone(&metrics),
             clock: Arc::clone(&deps.clock),
-            hook: None,
+            hook: hook(settings)?.map(Arc::new),
         }),
         refusals: Refusals::default(),
     });
@@ -134,82 +134,8 @@ pub(super) fn state(
     })
 }
 
-fn policy(settings: &Settings, lease: TimeDelta) -> Policy {
-    let phone = &settings.limits.phone;
-    let count = |most: NonZeroU32| i32::try_from(most.get()).unwrap_or(i32::MAX);
-    let windows = [
-        (phone.sends_per_5_minutes, 300),
-        (phone.sends_per_hour, 3600),
-        (phone.sends_per_day, 86_400),
-    ];
-    let windows = windows.iter().filter_map(|(most, seconds)| {
-        Some(Window {
-            seconds: *seconds,
-            most: count((*most)?),
-        })
-    });
-    let otp = &settings.otp;
-    let seconds = |length: &Duration| i64::try_from(length.as_secs()).unwrap_or(i64::MAX);
-    Policy {
-        ttl: TimeDelta::seconds(seconds(&otp.ttl)),
-        max_attempts: i32::try_from(otp.max_attempts).unwrap_or(i32::MAX),
-        max_sends: i32::try_from(otp.max_sends).unwrap_or(i32::MAX),
-        sends: SendPolicy {
-            windows: windows.collect(),
-            cooldowns: otp.resend_cooldowns.iter().map(seconds).collect(),
-        },
-        failures: FailurePolicy {
-            per_day: phone.failures_per_day.map_or(i32::MAX, count),
-            in_row: 100,
-            lock: phone.lock,
-            lock_max: phone.lock_max,
-        },
-        device: DevicePolicy {
-            sends: SendPolicy {
-                windows: vec![],
-                cooldowns: Vec::new(),
-            },
-            failures_per_day: 5,
-            receipt_life: TimeDelta::days(180),
-        },
-        guard: guard(settings),
-        lease,
-    }
-}
-
-fn guard(settings: &Settings) -> GuardPolicy {
-    let ip = &settings.limits.ip;
-    GuardPolicy {
-        address: AddressPolicy {
-            windows: windows(&[
-                (ip.sends_per_minute, 60),
-                (ip.sends_per_10_minutes, 600),
-                (ip.sends_per_hour, 3600),
-            ]),
-            phones_per_day: None,
-            countries_per_day: None,
-        },
-        spend: SpendPolicy {
-            service: Ceilings {
-                messages_per_hour: settings.limits.spend.messages_per_hour,
-                messages_per_day: settings.limits.spend.messages_per_day,
-                ..Ceilings::default()
-            },
-            prices: BTreeMap::new(),
-            reserved_percent: 10,
-        },
-        unverified: UnverifiedPolicy {
-            mode: Mode::RecordOnly,
-            least_per_day: 20,
-            least_per_hour: 3,
-            home: None,
-            trust_accounts: true,
-        },
-    }
-}
-
 /// The windows that are not switched off.
-fn windows(windows: &[(Option<NonZeroU32>, u64)]) -> Vec<IpWindow> {
+pub(super) fn windows(windows: &[(Option<NonZeroU32>, u64)]) -> Vec<IpWindow> {
     let on = windows.iter().filter_map(|(most, seconds)| {
         Some(IpWindow {
             most: (*most)?,
@@ -283,6 +209,25 @@ fn provider(
     ))
 }
 
+/// Where spending warnings go.
+fn hook(settings: &Settings) -> Result<Option<Hook>, BuildError> {
+    let Some(alerts) = &settings.alerts else {
+        return Ok(None);
+    };
+    let http = reqwest::Client::builder()
+        .connect_timeout(HOOK_CONNECT)
+        .timeout(HOOK_TOTAL)
+        // What is signed for one address is for no other.
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .build();
+    Ok(Some(Hook {
+        http: http.map_err(BuildError::Client)?,
+        url: alerts.url.clone(),
+        signer: Signer::new(alerts.secret.expose_secret()),
+    }))
+}
+
 /// How long whoever works on a call has it for himself: longer than the longest call can take, so
 /// that after it he is dead.
 fn lease(settings: &Settings, provider: &Provider) -> TimeDelta {
@@ -298,8 +243,9 @@ fn test_numbers(settings: &Settings, keyring: &Keyring) -> Result<TestNumbers, C
             let code = OtpCode::parse(secrecy::ExposeSecret::expose_secret(&number.code))?;
             let fixed = TestNumber {
                 code,
-                valid_until: None,
-                clients: None,
+                valid_until: number.valid_until,
+                clients: number.clients.clone(),
+                is_accepted_anyway: number.is_accepted_anyway,
             };
             Ok((keyring.phone_index(&number.phone_number), fixed))
         })

@@ -1,20 +1,28 @@
 //! `[[clients]]`: who may ask for codes and tokens.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{collections::BTreeSet, num::NonZeroU32, ops::RangeInclusive, time::Duration};
 
 use super::{
     address,
+    limits::MAX,
     reader::{Read, Reader},
     secrets::decode_hex,
+    spend::{AMOUNT_MAX, amount_of},
     table::Table,
     tokens::{ACCESS_TTL_MAX, Tokens},
 };
 use crate::client::{Client, ClientId, ClientIdError, Clients, SecretHash};
+use crate::limit::spend::Ceilings;
+use crate::phone::{Country, PhoneRules};
 
 /// Seconds that a client's own access tokens may live.
 const ACCESS_TTL: RangeInclusive<u64> = 60..=ACCESS_TTL_MAX;
 
-pub(super) fn read(reader: &mut Reader, tokens: Read<&Tokens>) -> Read<Clients> {
+pub(super) fn read(
+    reader: &mut Reader,
+    tokens: Read<&Tokens>,
+    phone: Read<&PhoneRules>,
+) -> Read<Clients> {
     const KEY: &str = "clients";
     let tables = reader.tables(KEY)?;
     if tables.is_empty() {
@@ -25,7 +33,7 @@ pub(super) fn read(reader: &mut Reader, tokens: Read<&Tokens>) -> Read<Clients> 
     for (index, value) in tables.into_iter().enumerate() {
         let path = format!("{KEY}[{index}]");
         let table = Table::new(reader, path.clone(), value);
-        match table.and_then(|table| read_one(table, tokens)) {
+        match table.and_then(|table| read_one(table, tokens, phone)) {
             Ok(new) if clients.iter().any(|old| old.id == new.id) => {
                 reader.fault(
                     &path,
@@ -41,7 +49,7 @@ pub(super) fn read(reader: &mut Reader, tokens: Read<&Tokens>) -> Read<Clients> 
     result.map(|()| clients.into_iter().collect())
 }
 
-fn read_one(mut table: Table<'_>, tokens: Read<&Tokens>) -> Read<Client> {
+fn read_one(mut table: Table<'_>, tokens: Read<&Tokens>, phone: Read<&PhoneRules>) -> Read<Client> {
     let id = id(&mut table);
     let secret_hash = secret_hash(&mut table);
     let audience = audience(&mut table);
@@ -55,6 +63,8 @@ fn read_one(mut table: Table<'_>, tokens: Read<&Tokens>) -> Read<Client> {
             "needs a client with a secret; add a secret_hash",
         );
     }
+    let countries = countries(&mut table, phone);
+    let ceilings = ceilings(&mut table);
     table.refuse_others();
     Ok(Client {
         id: id?,
@@ -64,6 +74,8 @@ fn read_one(mut table: Table<'_>, tokens: Read<&Tokens>) -> Read<Client> {
         access_token_ttl: access_token_ttl?,
         scopes: scopes?,
         may_introspect: may_introspect?,
+        countries: countries?,
+        ceilings: ceilings?,
     })
 }
 
@@ -155,4 +167,47 @@ fn is_scope_token(text: &str) -> bool {
         && text
             .bytes()
             .all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
+}
+
+/// With faulty rules for phones only the form of the codes is checked.
+fn countries(table: &mut Table<'_>, phone: Read<&PhoneRules>) -> Read<Option<BTreeSet<Country>>> {
+    const FIELD: &str = "countries";
+    let Some(codes) = table.texts_or_none(FIELD)? else {
+        return Ok(None);
+    };
+    let mut countries = BTreeSet::new();
+    for code in codes {
+        match Country::parse(&code) {
+            Err(_) => {
+                let mend = "give the two letters of a country, such as IN";
+                table.fault(FIELD, format!("{code:?} cannot be used; {mend}"));
+            }
+            Ok(country) if phone.is_ok_and(|rules| !rules.allows(country)) => {
+                let mend = "add it there or remove it here";
+                table.fault(
+                    FIELD,
+                    format!("{country} is not one of phone.countries; {mend}"),
+                );
+            }
+            Ok(country) => {
+                countries.insert(country);
+            }
+        }
+    }
+    Ok(Some(countries))
+}
+
+fn ceilings(table: &mut Table<'_>) -> Read<Ceilings> {
+    let messages_per_hour = table.limit("messages_per_hour", MAX);
+    let messages_per_day = table.limit("messages_per_day", MAX);
+    let amount_per_hour = table.limit("amount_per_hour", AMOUNT_MAX);
+    let amount_per_day = table.limit("amount_per_day", AMOUNT_MAX);
+    let amount_per_month = table.limit("amount_per_month", AMOUNT_MAX);
+    Ok(Ceilings {
+        messages_per_hour: NonZeroU32::new(messages_per_hour?),
+        messages_per_day: NonZeroU32::new(messages_per_day?),
+        amount_per_hour: amount_of(amount_per_hour?),
+        amount_per_day: amount_of(amount_per_day?),
+        amount_per_month: amount_of(amount_per_month?),
+    })
 }

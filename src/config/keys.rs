@@ -18,7 +18,7 @@ pub(super) struct SecretKey {
 }
 
 /// Every secret.
-pub(super) const SECRETS: [SecretKey; 5] = [
+pub(super) const SECRETS: [SecretKey; 6] = [
     SecretKey {
         key: "secrets.master_key",
         usual_name: None,
@@ -33,6 +33,10 @@ pub(super) const SECRETS: [SecretKey; 5] = [
     },
     SecretKey {
         key: "webhook.secret",
+        usual_name: None,
+    },
+    SecretKey {
+        key: "alerts.webhook_secret",
         usual_name: None,
     },
     SecretKey {

@@ -16,6 +16,7 @@
 //! its section; a test fails when one of the two is forgotten.
 
 mod address;
+mod alerts;
 mod clients;
 mod database;
 mod fault;
@@ -30,15 +31,19 @@ mod reader;
 mod secrets;
 mod server;
 mod sources;
+mod spend;
 mod startmessaging;
 mod table;
 mod telemetry;
+mod test_numbers;
 #[cfg(test)]
 mod tests;
 mod tokens;
 mod webhook;
 
 use std::{collections::BTreeMap, fmt, path::Path};
+
+use chrono::{DateTime, Utc};
 
 use crate::client::Clients;
 use crate::phone::PhoneRules;
@@ -47,17 +52,19 @@ use reader::{Effective, Read, Reader};
 use sources::Sources;
 
 pub use address::{AddressError, Issuer};
+pub use alerts::Alerts;
 pub use database::Database;
 pub use fault::{ConfigError, Fault};
 pub use gateway::Gateway;
-pub use limits::{IpLimits, Limits, PhoneLimits, SpendLimits};
+pub use limits::{DeviceLimits, IpLimits, Limits, NetworkLimits, PhoneLimits};
 pub use otp::Otp;
-pub use phone::TestNumber;
 pub use provider::{Kind as ProviderKind, Provider};
 pub use secrets::{MasterKey, Secrets};
 pub use server::Server;
+pub use spend::{Currency, Pumping, Spend};
 pub use startmessaging::StartMessaging;
 pub use telemetry::Telemetry;
+pub use test_numbers::TestNumber;
 pub use tokens::{SigningAlgorithm, Tokens};
 pub use webhook::Webhook;
 
@@ -96,10 +103,12 @@ pub struct Settings {
     pub startmessaging: StartMessaging,
     /// The codes.
     pub otp: Otp,
-    /// Whose numbers are accepted.
+    /// Whose numbers are accepted; the test numbers are.
     pub phone: PhoneRules,
     /// How much may be asked for.
     pub limits: Limits,
+    /// Who is told about spending, if anybody is.
+    pub alerts: Option<Alerts>,
     /// Tokens, sessions and signing keys.
     pub tokens: Tokens,
     /// `/v1/authorize`.
@@ -116,16 +125,18 @@ pub struct Settings {
 
 impl Settings {
     /// Reads all settings: the built-in ones, the operator's file if there is one, and the
-    /// environment, which is passed in so that tests need not change that of their process.
+    /// environment, which is passed in so that tests need not change that of their process. `now` tells
+    /// how long test numbers last.
     ///
     /// # Errors
     /// [`ConfigError`] with every fault there is.
     pub fn load(
         environment: impl Iterator<Item = (String, String)>,
         config_file: Option<&Path>,
+        now: DateTime<Utc>,
     ) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(Sources::read(environment, config_file));
-        let settings = Self::read(&mut reader);
+        let settings = Self::read(&mut reader, now);
         let (faults, effective) = reader.finish();
         match settings {
             Ok(settings) if faults.is_empty() => Ok(Self {
@@ -137,7 +148,7 @@ impl Settings {
     }
 
     /// Reads every section before it gives up on any, so that all faults are found.
-    fn read(reader: &mut Reader) -> Read<Self> {
+    fn read(reader: &mut Reader, now: DateTime<Utc>) -> Read<Self> {
         let server = server::read(reader);
         let database = database::read(reader);
         let secrets = secrets::read(reader);
@@ -149,11 +160,18 @@ impl Settings {
         let otp = otp::read(reader);
         let phone = phone::read(reader);
         let limits = limits::read(reader);
+        let alerts = alerts::read(reader);
         let tokens = tokens::read(reader);
         let gateway = gateway::read(reader);
         let telemetry = telemetry::read(reader);
-        let clients = clients::read(reader, tokens.as_ref().map_err(|noted| *noted));
-        let test_numbers = phone::read_test_numbers(reader, phone.as_ref().map_err(|noted| *noted));
+        let rules = phone.as_ref().map_err(|noted| *noted);
+        let clients = clients::read(reader, tokens.as_ref().map_err(|noted| *noted), rules);
+        if let (Ok(limits), Ok(rules), Ok(clients)) = (&limits, rules, &clients) {
+            spend::check_prices(reader, &limits.spend, rules, clients);
+        }
+        let known = clients.as_ref().map_err(|noted| *noted);
+        let test_numbers = test_numbers::read(reader, rules, known, now)?;
+        let phone = phone?.with_test_numbers(test_numbers.iter().map(|test| &test.phone_number));
         Ok(Self {
             profile: reader.profile(),
             server: server?,
@@ -162,13 +180,14 @@ impl Settings {
             provider: provider?,
             startmessaging: startmessaging?,
             otp: otp?,
-            phone: phone?,
+            phone,
             limits: limits?,
+            alerts: alerts?,
             tokens: tokens?,
             gateway: gateway?,
             telemetry: telemetry?,
             clients: clients?,
-            test_numbers: test_numbers?,
+            test_numbers,
             effective: BTreeMap::new(),
         })
     }

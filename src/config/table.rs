@@ -2,6 +2,8 @@
 //! finds a fault notes it and goes on; values are never repeated in a fault, as some are
 //! secrets.
 
+use std::fmt::Display;
+
 use ::config::{Map, Value, ValueKind};
 
 use super::{
@@ -61,15 +63,31 @@ impl<'r> Table<'r> {
 
     /// A list of texts, or one text alone; empty when left out.
     pub(super) fn texts(&mut self, field: &'static str) -> Read<Vec<String>> {
+        self.list(field).map(Option::unwrap_or_default)
+    }
+
+    /// A list that says more when it is left out than when it is empty: all. So it must not be empty,
+    /// which could mean none.
+    pub(super) fn texts_or_none(&mut self, field: &'static str) -> Read<Option<Vec<String>>> {
+        let texts = self.list(field)?;
+        if texts.as_ref().is_some_and(Vec::is_empty) {
+            return Err(self.fault(field, "is empty; name one, or leave it out for all"));
+        }
+        Ok(texts)
+    }
+
+    fn list(&mut self, field: &'static str) -> Read<Option<Vec<String>>> {
         let Some(value) = self.take(field) else {
-            return Ok(Vec::new());
+            return Ok(None);
         };
         let texts = if let ValueKind::Array(items) = value {
             items.into_iter().map(|item| text_of(item.kind)).collect()
         } else {
             text_of(value).map(|text| vec![text])
         };
-        texts.ok_or_else(|| self.fault(field, "must be text in quotes, or a list of texts"))
+        texts
+            .map(Some)
+            .ok_or_else(|| self.fault(field, "must be text in quotes, or a list of texts"))
     }
 
     /// A whole number that may be left out.
@@ -81,6 +99,24 @@ impl<'r> Table<'r> {
             return Ok(Some(number));
         }
         Err(self.fault(field, "must be a whole number"))
+    }
+
+    /// A limit, where 0 and leaving it out switch it off.
+    pub(super) fn limit<T>(&mut self, field: &'static str, highest: T) -> Read<T>
+    where
+        T: Copy + Default + PartialOrd + Display + TryFrom<i64>,
+    {
+        let Some(number) = self.integer(field)? else {
+            return Ok(T::default());
+        };
+        let number = T::try_from(number).ok().filter(|number| *number <= highest);
+        let low = T::default();
+        number.ok_or_else(|| {
+            self.fault(
+                field,
+                format!("is not a whole number from {low} to {highest}"),
+            )
+        })
     }
 
     /// `true` or `false`; false when left out.

@@ -36,7 +36,7 @@ pub struct Webhook {
 /// Reads the section; `None` if it is not `selected`.
 pub(super) fn read(reader: &mut Reader, selected: bool) -> Read<Option<Webhook>> {
     let url = url(reader, selected);
-    let secret = secret(reader, selected);
+    let secret = read_secret(reader, "webhook.secret", selected);
     let app_name = reader.optional_text("webhook.app_name");
     let connect_timeout = reader.millis("webhook.connect_timeout_ms", 10..=60_000);
     let timeout = reader.millis("webhook.timeout_ms", 10..=60_000);
@@ -69,12 +69,16 @@ fn url(reader: &mut Reader, selected: bool) -> Read<Option<Url>> {
     address::called(reader, KEY, &text).map(Some)
 }
 
-fn secret(reader: &mut Reader, selected: bool) -> Read<Option<SecretBox<Vec<u8>>>> {
-    const KEY: &str = "webhook.secret";
+/// The secret of Standard Webhooks under this key; a fault if it is `needed` and not set.
+pub(super) fn read_secret(
+    reader: &mut Reader,
+    key: &str,
+    needed: bool,
+) -> Read<Option<SecretBox<Vec<u8>>>> {
     const MAKE: &str = "make one with: echo whsec_$(openssl rand -base64 32)";
-    let Some(text) = reader.secret(KEY)? else {
-        if selected {
-            return Err(reader.fault(KEY, format!("is not set; {MAKE}")));
+    let Some(text) = reader.secret(key)? else {
+        if needed {
+            return Err(reader.fault(key, format!("is not set; {MAKE}")));
         }
         return Ok(None);
     };
@@ -86,7 +90,7 @@ fn secret(reader: &mut Reader, selected: bool) -> Read<Option<SecretBox<Vec<u8>>
     match bytes {
         Some(bytes) => Ok(Some(SecretBox::new(Box::new(bytes)))),
         None => Err(reader.fault(
-            KEY,
+            key,
             format!("is not whsec_ and 24 to 64 bytes in base64; {MAKE}"),
         )),
     }

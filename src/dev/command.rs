@@ -115,7 +115,7 @@ pub async fn run(
         }
     }
     // All that can be wrong with the settings is told before anything is started.
-    let mut settings = Settings::load(environment.into_iter(), config)?;
+    let mut settings = Settings::load(environment.into_iter(), config, deps.clock.now())?;
     sandbox
         .handle()
         .speak(match settings.startmessaging.code_owner {

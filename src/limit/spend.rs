@@ -16,3 +16,15 @@ pub struct Ceilings {
     /// In a month.
     pub amount_per_month: Option<NonZeroU64>,
 }
+
+impl Ceilings {
+    /// Whether one of them is in money.
+    pub fn has_an_amount(&self) -> bool {
+        let amounts = [
+            self.amount_per_hour,
+            self.amount_per_day,
+            self.amount_per_month,
+        ];
+        amounts.iter().any(Option::is_some)
+    }
+}

@@ -78,6 +78,11 @@ impl Otp {
         let client = self.clients.get(asking.client).ok_or(SendError::NotLive)?;
         let by = self.by(index, (asking.client, asking.receipt), now);
         let is_test = by == By::TestNumber;
+        let is_accepted =
+            client.may_send_to(phone.country()) && self.test_numbers.accepts_without_code(index);
+        if !is_test && !is_accepted {
+            return Err(SendError::CountryNotAllowed);
+        }
         let lets_through = |verdict| verdict == Some(Verdict::Allow);
         let switches = self.rules.switches();
         let (action, reason) = match (is_test, asking.action == Action::OtpSend) {
@@ -98,7 +103,7 @@ impl Otp {
             allowed: lets_through(self.rules.phone(phone, now))
                 || lets_through(self.rules.network(asking.origin.address, now)),
             emergency: switches.emergency,
-            ceilings: Ceilings::default(),
+            ceilings: client.ceilings,
             event_id: random::uuid_v7(self.random.as_ref(), now)?,
             event,
         };

@@ -13,10 +13,12 @@ use crate::secrets::PhoneIndex;
 pub struct TestNumber {
     /// The code.
     pub code: OtpCode,
-    /// When it ends to be one, and becomes a number like any other; `None` is never.
+    /// When it ends to be one; `None` is never.
     pub valid_until: Option<DateTime<Utc>>,
     /// Which clients may use it; `None` is all.
     pub clients: Option<BTreeSet<ClientId>>,
+    /// Whether it is a number like any other where it has no fixed code, or refused.
+    pub is_accepted_anyway: bool,
 }
 
 /// All test numbers, by blind index.
@@ -33,5 +35,12 @@ impl TestNumbers {
             .as_ref()
             .is_none_or(|clients| clients.iter().any(|id| id.as_str() == client));
         (in_time && for_client).then_some(&number.code)
+    }
+
+    /// Whether this number is accepted where it has no fixed code.
+    pub fn accepts_without_code(&self, phone: PhoneIndex) -> bool {
+        self.0
+            .get(&phone)
+            .is_none_or(|number| number.is_accepted_anyway)
     }
 }

@@ -4,6 +4,8 @@ use std::{collections::BTreeSet, fmt};
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, Region, RegionStr};
 
+use super::PhoneNumber;
+
 /// A country or territory that has a numbering plan, by its ISO 3166-1 alpha-2 code.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Country {
@@ -71,6 +73,8 @@ pub struct PhoneRules {
     /// The calling codes of `countries`, looked up once.
     calling_codes: BTreeSet<String>,
     mobile_only: bool,
+    /// Accepted whatever the rules above say.
+    test_numbers: Vec<PhoneNumber>,
 }
 
 /// Why a set of rules makes no sense.
@@ -110,7 +114,26 @@ impl PhoneRules {
             countries,
             calling_codes,
             mobile_only,
+            test_numbers: Vec::new(),
         })
+    }
+
+    /// Accepts these numbers too, where their E.164 text is typed with country code: they may be ones
+    /// that no numbering plan gives to anybody.
+    #[must_use]
+    pub fn with_test_numbers<'a>(
+        mut self,
+        numbers: impl IntoIterator<Item = &'a PhoneNumber>,
+    ) -> Self {
+        self.test_numbers.extend(numbers.into_iter().cloned());
+        self
+    }
+
+    /// The test number with exactly this E.164 text.
+    pub(super) fn test_number(&self, e164: &str) -> Option<&PhoneNumber> {
+        self.test_numbers
+            .iter()
+            .find(|number| number.as_e164() == e164)
     }
 
     /// The country of a number that is typed without a country code.

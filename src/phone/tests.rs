@@ -220,6 +220,38 @@ fn rules_without_a_country_or_with_a_foreign_default_are_refused() {
 }
 
 #[test]
+fn a_test_number_is_accepted_by_its_e164_text_only() {
+    let nobodys = PhoneNumber::parse_test_number("+91 00000 00001", &india()).unwrap();
+    let fiction = PhoneNumber::parse_test_number("001 202 555 0100", &india()).unwrap();
+    let rules = india().with_test_numbers([&nobodys, &fiction]);
+    let parse =
+        |input: &str| PhoneNumber::parse(input, &rules).map(|number| number.as_e164().to_owned());
+
+    for (input, expected) in [
+        ("+910000000001", Ok("+910000000001")),
+        ("+91-00000-00001", Ok("+910000000001")),
+        ("+12025550100", Ok("+12025550100")),
+        ("0000000001", Err(PhoneError::Invalid)),
+        ("910000000001", Err(PhoneError::Invalid)),
+        ("+910000000002", Err(PhoneError::Invalid)),
+        ("+12025550101", Err(PhoneError::NotAllowed)),
+        ("9876543210", Ok("+919876543210")),
+    ] {
+        assert_eq!(parse(input), expected.map(str::to_owned), "{input}");
+    }
+}
+
+/// It must not become a second number beside the one that callers reach.
+#[test]
+fn a_test_number_that_one_can_have_is_read_as_callers_spellings_are() {
+    let number = PhoneNumber::parse_test_number("+91 (0) 98765 43210", &india()).unwrap();
+    let rules = india().with_test_numbers([&number]);
+
+    assert_eq!(number.as_e164(), "+919876543210");
+    assert_eq!(PhoneNumber::parse("098765 43210", &rules), Ok(number));
+}
+
+#[test]
 fn only_codes_of_countries_with_phones_are_known() {
     for code in ["", "I", "IND", "001", "XX", "QQ", "in ", "ZZ", "1N", "भा"] {
         assert!(Country::parse(code).is_err(), "{code:?}");

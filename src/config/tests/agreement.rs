@@ -63,6 +63,7 @@ fn the_examples_of_default_toml_are_accepted_in_production() {
     let client = settings.clients.get("web").unwrap();
     assert!(!client.is_public());
     assert_eq!(client.scopes, ["phone"]);
+    assert!(client.countries.is_some() && client.ceilings.has_an_amount());
     assert_eq!(settings.test_numbers.len(), 1);
 }
 
@@ -122,7 +123,8 @@ fn nothing_printed_holds_a_secret() {
     let secret = "a81b".repeat(16);
     let file = format!(
         "{CLIENT}secret_hash = '{secret}'\n[[test_numbers]]\nphone_number = '9876543210'\ncode = \
-         '424242'\n"
+         '708213'\nvalid_until = '2026-12-15'\n[alerts]\nwebhook_url = \
+         'https://a.example'\nwebhook_secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'\n"
     );
     let file = super::TempFile::new(&file);
     let settings = load(&[&DEVELOPMENT[..], &PRODUCTION].concat(), Some(file.path())).unwrap();
@@ -139,7 +141,9 @@ fn nothing_printed_holds_a_secret() {
             "pw-of-the-database",
             PRODUCTION[2].1,
             &secret,
-            "424242",
+            "708213",
+            "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "49, 242, 144", // the first bytes of that, as Debug shows an array
             "9876543210",
         ] {
             assert!(!printed.contains(secret), "{secret} is in {printed}");

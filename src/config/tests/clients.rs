@@ -1,11 +1,13 @@
-//! `[[clients]]` and `[[test_numbers]]`.
+//! `[[clients]]`.
 
+use std::collections::BTreeSet;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
-
-use secrecy::ExposeSecret as _;
 
 use super::{development, development_with_file, faults, hex, production_with_file};
 use crate::config::Settings;
+use crate::limit::spend::Ceilings;
+use crate::phone::Country;
 
 const HASH: &str = "6ca13d52ca70c883e0f0bb101e425a89e8624de51db2d2392593af6a84118090";
 
@@ -23,7 +25,9 @@ fn every_field_of_a_client_is_read() {
         "[[clients]]\nid = 'orders.v2_x-1'\nsecret_hash = 'sha256:{HASH}'\naudience = ['api', \
          'billing']\nallowed_origins = ['https://app.example.com', \
          'http://localhost:3000']\naccess_token_ttl = 60\nscopes = ['phone', \
-         'orders:read']\nmay_introspect = true\n"
+         'orders:read']\nmay_introspect = true\ncountries = ['NP', 'in']\nmessages_per_hour = \
+         1\nmessages_per_day = 1000000\namount_per_hour = 3\namount_per_day = \
+         1000000000\namount_per_month = 5\n[phone]\ncountries = ['IN', 'NP', 'US']\n"
     ));
 
     let client = settings.clients.get("orders.v2_x-1").unwrap();
@@ -38,6 +42,17 @@ fn every_field_of_a_client_is_read() {
     assert_eq!(client.scopes, ["phone", "orders:read"]);
     assert!(client.may_introspect);
     assert!(!client.is_public());
+    let country = |code| Country::parse(code).unwrap();
+    let countries = BTreeSet::from([country("IN"), country("NP")]);
+    assert_eq!(client.countries, Some(countries));
+    let ceilings = Ceilings {
+        messages_per_hour: NonZeroU32::new(1),
+        messages_per_day: NonZeroU32::new(1_000_000),
+        amount_per_hour: NonZeroU64::new(3_000_000),
+        amount_per_day: NonZeroU64::new(1_000_000_000_000_000),
+        amount_per_month: NonZeroU64::new(5_000_000),
+    };
+    assert_eq!(client.ceilings, ceilings);
 }
 
 #[test]
@@ -50,6 +65,8 @@ fn fields_of_a_client_that_are_left_out_have_their_documented_meaning() {
     assert_eq!(client.access_token_ttl, Duration::from_secs(77));
     assert_eq!(client.scopes.len() + client.allowed_origins.len(), 0);
     assert!(!client.may_introspect);
+    assert_eq!(client.countries, None);
+    assert_eq!(client.ceilings, Ceilings::default());
 }
 
 #[test]
@@ -82,7 +99,10 @@ fn each_faulty_field_of_each_client_is_told() {
     let found = faults_of(
         "[[clients]]\nid = 'a b'\naudience = []\nsecret_hash = 'md5:00'\nscopes = ['x y']\n\
          [[clients]]\naudience = 'api'\nallowed_origins = ['*', 'https://a.example/', 'b']\n\
-         may_introspect = true\naccess_token_ttl = 59\nscope = ['phone']\n",
+         may_introspect = true\naccess_token_ttl = 59\nscope = ['phone']\n\
+         [[clients]]\nid = 'c'\naudience = 'api'\ncountries = ['XX', 'NP', 'IN']\n\
+         messages_per_hour = -1\nmessages_per_day = 1000001\namount_per_month = 1000000001\n\
+         [[clients]]\nid = 'd'\naudience = 'api'\ncountries = []\n",
     );
 
     let expected = [
@@ -104,6 +124,14 @@ fn each_faulty_field_of_each_client_is_told() {
          86400",
         "clients[1].may_introspect (from FILE): needs a client with a secret; add a secret_hash",
         "clients[1].scope (from FILE): is unknown; did you mean scopes?",
+        "clients[2].countries (from FILE): \"XX\" cannot be used; give the two letters of a country, \
+         such as IN",
+        "clients[2].countries (from FILE): NP is not one of phone.countries; add it there or remove \
+         it here",
+        "clients[2].messages_per_hour (from FILE): is not a whole number from 0 to 1000000",
+        "clients[2].messages_per_day (from FILE): is not a whole number from 0 to 1000000",
+        "clients[2].amount_per_month (from FILE): is not a whole number from 0 to 1000000000",
+        "clients[3].countries (from FILE): is empty; name one, or leave it out for all",
     ];
     assert_eq!(found, expected);
 }
@@ -213,61 +241,4 @@ fn lists_of_tables_need_two_brackets_and_a_file() {
     let expected = "OTP_AUTH__CLIENTS: cannot be given in the environment; write [[clients]] in \
                     the file given by --config";
     assert_eq!(variable, [expected]);
-}
-
-#[test]
-fn test_numbers_follow_the_rules_for_phones() {
-    let number = |phone: &str, code: &str| {
-        format!("[[test_numbers]]\nphone_number = '{phone}'\ncode = '{code}'\n")
-    };
-
-    let settings = with(&number("98765 43210", "012345"));
-    assert_eq!(
-        settings.test_numbers[0].phone_number.as_e164(),
-        "+919876543210"
-    );
-    assert_eq!(settings.test_numbers[0].code.expose_secret(), "012345");
-
-    let found = faults_of(
-        &[
-            number("12", "12345"),
-            number("+14155552671", "1234567"),
-            number("9876543210", "12345a"),
-            number("9876543211", "123456"),
-            number("+919876543211", "123456"),
-        ]
-        .concat(),
-    );
-    let code = "is not 6 digits in quotes";
-    let expected = [
-        "test_numbers[0].phone_number (from FILE): this is not a valid phone number; give one \
-         that [phone] accepts",
-        &format!("test_numbers[0].code (from FILE): {code}"),
-        "test_numbers[1].phone_number (from FILE): phone numbers of this country or kind are not \
-         accepted; give one that [phone] accepts",
-        &format!("test_numbers[1].code (from FILE): {code}"),
-        &format!("test_numbers[2].code (from FILE): {code}"),
-        "test_numbers[4] (from FILE): has the number of one before; remove one of them",
-    ];
-    assert_eq!(found, expected);
-}
-
-#[test]
-fn production_takes_at_most_10_test_numbers() {
-    let file = |count: u32| {
-        let numbers: Vec<String> = (0..count)
-            .map(|n| {
-                format!("[[test_numbers]]\nphone_number = '98765432{n:02}'\ncode = '111111'\n")
-            })
-            .collect();
-        super::CLIENT.to_owned() + &numbers.concat()
-    };
-    for (count, accepted) in [(9, true), (10, true), (11, false)] {
-        assert!(
-            development_with_file(&file(count), &[]).is_ok(),
-            "{count} in development"
-        );
-        let result = production_with_file(&file(count), &[]);
-        assert_eq!(result.is_ok(), accepted, "{count} in production");
-    }
 }

@@ -4,7 +4,7 @@ use super::{DEVELOPMENT, fault_of, load};
 use crate::config::Settings;
 
 /// A key, a value it cannot have, and the text of the fault.
-const UNUSABLE: [(&str, &str, &str); 32] = [
+const UNUSABLE: [(&str, &str, &str); 40] = [
     (
         "server.bind",
         "8080",
@@ -119,6 +119,47 @@ const UNUSABLE: [(&str, &str, &str); 32] = [
         "limits.phone.lock_max_seconds",
         "1799",
         "is shorter than limits.phone.lock_seconds; raise it",
+    ),
+    (
+        "limits.spend.currency",
+        "inr",
+        "\"inr\" is no currency; give its three capital letters (ISO 4217)",
+    ),
+    (
+        "limits.spend.currency",
+        "INRS",
+        "\"INRS\" is no currency; give its three capital letters (ISO 4217)",
+    ),
+    (
+        "limits.spend.prices",
+        "IN=0.25,in=0.5",
+        "holds two prices for IN; keep one of them",
+    ),
+    (
+        "limits.spend.prices",
+        "XX=0.25",
+        "\"XX=0.25\" cannot be used; give a country and the price of one message there, such as \
+         IN=0.25: at most 1000000, with at most 6 decimals",
+    ),
+    (
+        "limits.pumping.mode",
+        "off",
+        "\"off\" is unknown; use \"enforce\" or \"record_only\"",
+    ),
+    (
+        "limits.pumping.trust_accounts",
+        "2",
+        "\"2\" is neither true nor false",
+    ),
+    (
+        "alerts.webhook_secret",
+        "whsec_c2hvcnQ=",
+        "is not whsec_ and 24 to 64 bytes in base64; make one with: echo whsec_$(openssl rand -base64 32)",
+    ),
+    (
+        "webhook.secret",
+        "c2hvcnQ=",
+        "is not whsec_ and 24 to 64 bytes in base64; make one with: echo whsec_$(openssl rand -base64 32)",
     ),
     (
         "tokens.algorithm",

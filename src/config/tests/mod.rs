@@ -1,6 +1,7 @@
 //! The settings as an operator meets them: an environment and perhaps a file in, settings or the
 //! message with all faults out.
 
+mod abuse;
 mod agreement;
 mod clients;
 mod faults;
@@ -8,6 +9,7 @@ mod layers;
 mod numbers;
 mod production;
 mod secrets;
+mod test_numbers;
 mod unknown;
 
 use std::{
@@ -17,7 +19,14 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
+use chrono::{DateTime, Utc};
+
 use super::{ConfigError, Settings};
+
+/// When the tests start the program.
+fn now() -> DateTime<Utc> {
+    "2026-11-25T06:00:00Z".parse().unwrap()
+}
 
 const MASTER_KEY: &str = "OTP_AUTH__SECRETS__MASTER_KEY";
 /// 32 bytes that are not text, as `openssl rand -base64 32` prints them.
@@ -56,7 +65,7 @@ fn load(variables: Variables<'_>, file: Option<&Path>) -> Result<Settings, Confi
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
-    Settings::load(map.into_iter(), file)
+    Settings::load(map.into_iter(), file, now())
 }
 
 /// Loads on a developer's machine, with these variables more.

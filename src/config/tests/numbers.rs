@@ -4,7 +4,7 @@ use super::{development, fault_of, faults, variable};
 
 #[test]
 fn numbers_are_bounded_on_both_sides() {
-    let bounds: [(&str, u64, u64); 17] = [
+    let bounds: [(&str, u64, u64); 35] = [
         ("server.workers", 0, 1024),
         ("server.shutdown_grace_seconds", 0, 300),
         ("database.max_connections", 1, 1000),
@@ -19,7 +19,25 @@ fn numbers_are_bounded_on_both_sides() {
         ("otp.max_attempts", 1, 10),
         ("otp.max_sends", 1, 5),
         ("limits.phone.failures_per_day", 0, 100),
+        ("limits.phone.failures_in_row", 1, 100),
+        ("limits.device.receipt_ttl_seconds", 86_400, 31_536_000),
+        ("limits.device.sends_per_hour", 0, 1_000_000),
+        ("limits.device.sends_per_day", 0, 1_000_000),
+        ("limits.device.failures_per_day", 0, 100),
+        ("limits.ip.phones_per_day", 0, 10_000),
+        ("limits.ip.countries_per_day", 0, 1_000_000),
+        ("limits.network.sends_per_minute", 0, 1_000_000),
+        ("limits.network.sends_per_hour", 0, 1_000_000),
+        ("limits.network.verifies_per_minute", 0, 1_000_000),
+        ("limits.spend.messages_per_hour", 0, 1_000_000),
         ("limits.spend.messages_per_day", 0, 1_000_000),
+        ("limits.spend.amount_per_hour", 0, 1_000_000_000),
+        ("limits.spend.amount_per_day", 0, 1_000_000_000),
+        ("limits.spend.amount_per_month", 0, 1_000_000_000),
+        ("limits.spend.reserved_for_known_percent", 0, 50),
+        ("limits.pumping.least_per_day", 1, 1_000_000),
+        ("limits.pumping.least_per_hour", 1, 1_000_000),
+        ("limits.pumping.expected_logins_per_day", 0, 1_000_000),
         ("tokens.reuse_grace_seconds", 0, 60),
         ("gateway.max_staleness_seconds", 1, 3600),
     ];

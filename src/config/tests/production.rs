@@ -3,7 +3,7 @@
 use super::{CLIENT, development_with_file, faults, load, production, production_with_file};
 
 /// A key, a line for its section, and how the fault begins.
-const UNSAFE: [(&str, &str, &str); 16] = [
+const UNSAFE: [(&str, &str, &str); 21] = [
     (
         "server.issuer",
         "issuer = 'http://127.0.0.1:8080'",
@@ -53,6 +53,31 @@ const UNSAFE: [(&str, &str, &str); 16] = [
         "limits.phone.failures_per_day",
         "failures_per_day = 0",
         "is 0 (off)",
+    ),
+    (
+        "limits.device.sends_per_hour",
+        "sends_per_hour = 0",
+        "is 0 (off)",
+    ),
+    (
+        "limits.device.sends_per_day",
+        "sends_per_day = 0",
+        "is 0 (off)",
+    ),
+    (
+        "limits.device.failures_per_day",
+        "failures_per_day = 0",
+        "is 0 (off)",
+    ),
+    (
+        "limits.spend.prices",
+        "amount_per_day = 1\nprices = ['US=0.25']",
+        "lacks IN, whose messages no amount_per_... would count; add what one costs there",
+    ),
+    (
+        "alerts.webhook_url",
+        "webhook_url = 'http://a.example'\nwebhook_secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'",
+        "must begin with https",
     ),
     (
         "limits.spend.messages_per_hour",

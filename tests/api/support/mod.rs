@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use otp_auth::app::{App, Deps};
+use otp_auth::clock::Clock as _;
 use otp_auth::config::Settings;
 use otp_auth::random::{self, SystemRandom};
 use otp_auth::sandbox::{Mode, Sandbox, SandboxHandle, SandboxOptions};
@@ -139,7 +140,7 @@ impl World {
         let file = std::env::temp_dir().join(name);
         std::fs::write(&file, toml).unwrap();
         let environment = self.environment(settings).into_iter();
-        let settings = Settings::load(environment, Some(&file)).unwrap();
+        let settings = Settings::load(environment, Some(&file), self.clock.now()).unwrap();
         std::fs::remove_file(file).unwrap();
         settings
     }
@@ -157,6 +158,11 @@ impl World {
             ("LIMITS__IP__SENDS_PER_10_MINUTES", "0"),
             ("LIMITS__IP__SENDS_PER_HOUR", "0"),
             ("LIMITS__IP__VERIFIES_PER_MINUTE", "0"),
+            ("LIMITS__IP__PHONES_PER_DAY", "0"),
+            ("LIMITS__IP__COUNTRIES_PER_DAY", "0"),
+            ("LIMITS__NETWORK__SENDS_PER_MINUTE", "0"),
+            ("LIMITS__NETWORK__SENDS_PER_HOUR", "0"),
+            ("LIMITS__NETWORK__VERIFIES_PER_MINUTE", "0"),
             // How long a loaded machine takes is not what is tested: fifty calls that queue for one
             // row must end as what they are, not as 503.
             ("DATABASE__ACQUIRE_TIMEOUT_MS", "60000"),
