@@ -31,8 +31,8 @@ const REPLICAS: usize = 3;
 /// The peer that the replicas believe.
 const PROXY: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
-/// What is the same in every scenario, without `OTP_AUTH__`. No limit is in here: those of
-/// config/default.toml are what is attacked.
+/// What is the same in every scenario, without `OTP_AUTH__`. The limits of config/default.toml are what is
+/// attacked.
 const SETTINGS: &[(&str, &str)] = &[
     ("SERVER__BIND", "127.0.0.1:0"),
     ("SERVER__ADMIN_BIND", "127.0.0.1:0"),
@@ -44,6 +44,11 @@ const SETTINGS: &[(&str, &str)] = &[
     ("STARTMESSAGING__TIMEOUT_MS", "60000"),
     ("DATABASE__ACQUIRE_TIMEOUT_MS", "60000"),
     ("DATABASE__STATEMENT_TIMEOUT_MS", "60000"),
+    // What has no default, because only the operator knows it: ceilings for 20,000 logins a day.
+    ("LIMITS__SPEND__MESSAGES_PER_DAY", "80000"),
+    ("LIMITS__SPEND__MESSAGES_PER_HOUR", "20000"),
+    // The default, which the profile for development changes.
+    ("LIMITS__PUMPING__MODE", "enforce"),
 ];
 
 /// A setting's name, without `OTP_AUTH__`, and its value.
@@ -97,7 +102,7 @@ impl Lab {
             .chain(own)
             .map(|(name, value)| (format!("OTP_AUTH__{name}"), value))
             .collect();
-        let settings = Settings::load(environment.into_iter(), None)?;
+        let settings = Settings::load(environment.into_iter(), None, clock.now())?;
         let running = watch::Sender::new(());
         let (mut replicas, mut bases) = (Vec::new(), Vec::new());
         for _ in 0..REPLICAS {
