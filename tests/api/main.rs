@@ -34,6 +34,7 @@ mod limits;
 mod model;
 mod provider;
 mod resend;
+mod routes;
 mod rules;
 mod rules_api;
 mod send;
