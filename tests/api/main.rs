@@ -18,6 +18,7 @@ mod admin_export;
 mod admin_phones;
 mod alerts;
 mod audit;
+mod budgets;
 mod client_limits;
 mod clients;
 mod concurrency;
