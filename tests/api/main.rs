@@ -23,6 +23,7 @@ mod client_limits;
 mod clients;
 mod concurrency;
 mod deliveries;
+mod enumeration;
 mod erasure;
 mod failures;
 mod framework;
