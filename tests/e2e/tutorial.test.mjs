@@ -79,7 +79,8 @@ describe('the calls of the tutorial', () => {
     assert.deepEqual([verified.status, verified.body.verified], [200, true]);
     assert.equal(verified.body.access_token.split('.').length, 3);
 
-    assert.deepEqual(await page.context().cookies(`${world.service.url}/auth/`), []);
+    const left = await page.context().cookies(`${world.service.url}/auth/`);
+    assert.deepEqual(left.map((cookie) => [cookie.name, cookie.httpOnly]), [['otp_device', true]]);
     const again = await fromPage(page, '/auth/verify-otp/', { code });
     assert.deepEqual([again.status, again.body], [400, { error: 'session expired' }]);
     await page.context().close();
