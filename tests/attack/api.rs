@@ -87,7 +87,7 @@ impl Api {
     }
 
     /// The same replicas for callers elsewhere on this machine, counted together.
-    pub(crate) fn from_peer(&self, from: Ipv4Addr) -> Result<Self, Failure> {
+    pub(crate) fn as_peer(&self, from: Ipv4Addr) -> Result<Self, Failure> {
         Ok(Self {
             http: client(from)?,
             bases: self.bases.clone(),

@@ -7,9 +7,9 @@ use crate::user::wrong;
 use crate::world::{Lab, World};
 use crate::{Failure, Size};
 
-/// Wrong codes for one request that are compared (otp.max_attempts).
+/// Wrong codes for one request that are compared (`otp.max_attempts`).
 const TRIES: u64 = 5;
-/// Sends of one address in a minute (limits.ip.sends_per_minute).
+/// Sends of one address in a minute (`limits.ip.sends_per_minute`).
 pub(crate) const SENDS_OF_AN_ADDRESS: u64 = 5;
 
 /// A code on a phone.

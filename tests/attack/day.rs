@@ -36,7 +36,7 @@ pub(crate) async fn run(lab: &Lab, size: Size) -> Result<Report, Failure> {
     let mut report = Report::new("day", &world, 0, &[&crowd]);
     report.figure("signed in", crowd.signed_in());
     report.figure("carrier addresses", addresses);
-    report.figure("refused by", crowd.reasons());
+    report.reasons(&crowd);
     report.zero("honest calls refused", crowd.refused());
     world.end().await?;
     Ok(report)

@@ -13,7 +13,7 @@ use crate::{Failure, Size};
 
 /// Logins of the owner meanwhile, with the device that logged in before.
 const LOGINS: u32 = 3;
-/// The most SMS that strangers may send to one phone in 24 hours (limits.phone.sends_per_day).
+/// The most SMS that strangers may send to one phone in 24 hours (`limits.phone.sends_per_day`).
 const MOST_A_DAY: u64 = 10;
 
 enum Actor<'a> {

@@ -138,7 +138,7 @@ pub(crate) async fn run(lab: &Lab, size: Size) -> Result<Report, Failure> {
     report.figure("chance for any of them", chance(compared));
     report.figure("hits", loot.hits.into_inner());
     report.figure("owners without receipt refused", of_all(&stranger));
-    report.figure("by", stranger.reasons());
+    report.reasons(&stranger);
     report.zero("owners with a receipt refused", known.refused());
     report.equal(
         "owners with a receipt signed in",

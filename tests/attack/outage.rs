@@ -35,8 +35,8 @@ pub(crate) async fn run(lab: &Lab, _size: Size) -> Result<Report, Failure> {
 
     lab.execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
         .await?;
-    let verified = world.api.verify(household(0), typed, None).await?;
-    let mut well = u64::from(verified.status == 200);
+    let kept = world.api.verify(household(0), typed, None).await?;
+    let mut well = u64::from(kept.status == 200);
     for n in 1..=10 {
         let Ok(Sent { request, code }) = sent(&world, n).await else {
             continue;
@@ -49,7 +49,7 @@ pub(crate) async fn run(lab: &Lab, _size: Size) -> Result<Report, Failure> {
     let told = |answer: &&crate::api::Answer| answer.status == 503 && answer.retry_after.is_some();
     let told = u64::try_from(answers.iter().filter(told).count())?;
     let calls = u64::from(2 * CALLS);
-    let mut report = Report::new("outage", &world, 0, &[]);
+    let mut report = Report::new("database", &world, 0, &[]);
     report.figure("503 with Retry-After", format!("{told} of {calls}"));
     report.equal("calls told to come back (503)", told, calls);
     report.zero("SMS meanwhile", sms);

@@ -55,6 +55,13 @@ impl Report {
         self.figures.push(format!("{what} {value}"));
     }
 
+    /// By what honest users were refused, if they were.
+    pub(crate) fn reasons(&mut self, of: &Tally) {
+        if of.refused() > 0 {
+            self.figure("by", of.reasons());
+        }
+    }
+
     /// What must be nothing.
     pub(crate) fn zero(&mut self, what: &str, count: u64) {
         self.equal(what, count, 0);

@@ -23,7 +23,7 @@ const COPIES: u32 = 50;
 /// A new address in every header of every call.
 pub(crate) async fn headers(lab: &Lab, _size: Size) -> Result<Report, Failure> {
     let world = lab.world("headers", &[]).await?;
-    let api = world.api.from_peer(STRANGER)?;
+    let api = world.api.as_peer(STRANGER)?;
 
     let calls = stream::iter(0..FORGED).map(async |n| {
         let address = attacker(n);
