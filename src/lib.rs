@@ -27,9 +27,11 @@
 //!    about both ([`rules`], in memory), or refuses.
 //! 2. [`idempotency`] claims the caller's key, if there is one, and gives the [`operation`] its id:
 //!    the id of the request that is about to be.
-//! 3. [`otp::send`] draws a nonce, seals the number, and asks [`otp::store`] to begin. One SQL
-//!    statement locks the phone's row, checks its cooldown, windows and lock, supersedes its older
-//!    request and stores the new one. It is committed before anything leaves.
+//! 3. [`otp::send`] draws a nonce, seals the number, and asks [`otp::store`] to admit it. One transaction
+//!    locks the phone's row, checks its cooldown, windows and lock, supersedes its older request and
+//!    stores the new one; then it counts the SMS for its address, client, prefix and country, which
+//!    [`otp::weigh`] judges; then it tells the [`audit`] log. Too much of anything, and all of it is
+//!    undone. It is committed before anything leaves.
 //! 4. The code is derived from the nonce ([`otp::code`]) and handed to the [`provider`]. No
 //!    connection to the database is held meanwhile.
 //! 5. A second statement records what the provider said. If the SMS surely never left, it gives the

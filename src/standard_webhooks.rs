@@ -1,4 +1,4 @@
-//! Signing what is POSTed to others, as Standard Webhooks says (standardwebhooks.com, version 1.0.0), for
+//! Signing what is posted to others, as Standard Webhooks says (standardwebhooks.com, version 1.0.0), for
 //! which every language has a library that checks it.
 
 use aws_lc_rs::hmac;

@@ -30,7 +30,7 @@ const PAUSES: [Duration; 3] = [
     Duration::from_mins(1),
 ];
 
-/// Where warnings are POSTed.
+/// Where warnings are posted.
 pub struct Hook {
     /// The client, with its timeouts.
     pub http: reqwest::Client,
@@ -50,7 +50,7 @@ pub struct Alerts {
     pub metrics: Arc<Metrics>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Is POSTed each, if there is one.
+    /// Is posted each, if there is one.
     pub hook: Option<Arc<Hook>>,
 }
 
@@ -124,9 +124,10 @@ impl Hook {
                     tracing::warn!(error = %Chain(&error), "spending warning not delivered");
                 }
             }
-            match pause {
-                Some(pause) => sleep(pause).await,
-                None => tracing::error!("spending warning given up"),
+            if let Some(pause) = pause {
+                sleep(pause).await;
+            } else {
+                tracing::error!("spending warning given up");
             }
         }
     }

@@ -86,8 +86,9 @@ pub(super) fn state(
         refusals: Refusals::default(),
     });
     let ip = &settings.limits.ip;
-    let limit = |limits: &[(Option<NonZeroU32>, u64)]| {
-        IpLimit::new(&windows(limits), Arc::clone(&deps.clock))
+    let network = &settings.limits.network;
+    let limit = |name, limits: &[(Option<NonZeroU32>, u64)]| {
+        IpLimit::new(name, &windows(limits), Arc::clone(&deps.clock))
     };
     Ok(State {
         audit: Arc::clone(&audit),
@@ -97,12 +98,23 @@ pub(super) fn state(
             random: Arc::clone(&deps.random),
         },
         denials: Denials::default(),
-        send_limit: limit(&[
-            (ip.sends_per_minute, 60),
-            (ip.sends_per_10_minutes, 600),
-            (ip.sends_per_hour, 3600),
-        ]),
-        verify_limit: limit(&[(ip.verifies_per_minute, 60)]),
+        network_send_limit: limit(
+            "network",
+            &[
+                (network.sends_per_minute, 60),
+                (network.sends_per_hour, 3600),
+            ],
+        ),
+        network_verify_limit: limit("network", &[(network.verifies_per_minute, 60)]),
+        send_limit: limit(
+            "ip",
+            &[
+                (ip.sends_per_minute, 60),
+                (ip.sends_per_10_minutes, 600),
+                (ip.sends_per_hour, 3600),
+            ],
+        ),
+        verify_limit: limit("ip", &[(ip.verifies_per_minute, 60)]),
         sign_in: SignIn {
             pool: pool.clone(),
             otp: Arc::clone(&otp),

@@ -10,16 +10,16 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 
-use super::State;
 use super::client_ip::client_address;
 use super::codes::Code;
 use super::problem::Problem;
 use super::reply::Reply;
+use super::{LimitedBy, State};
 use crate::client::Caller;
 use crate::idempotency::Claim;
 use crate::limit::Quota;
 use crate::limit::per_address::AddressKey;
-use crate::limit::per_ip::{IpLimit, Network};
+use crate::limit::per_ip::Network;
 use crate::operation::Operation;
 use crate::origin::Origin;
 use crate::phone::{PhoneError, PhoneNumber};
@@ -121,11 +121,25 @@ impl Call {
         }
     }
 
-    /// Takes one call of the user's address from a limit, and refuses an address that an operator
-    /// blocked: in the words for a foreign number, and after the limit, so that nobody learns of it.
-    pub fn limit(&self, limit: &IpLimit, caller: &Caller) -> Result<Vec<Quota>, Problem> {
+    /// Takes one call of the user's address, and of its network, from the route's limits, and refuses an
+    /// address that an operator blocked: in the words for a foreign number, and after the limits, so that
+    /// nobody learns of it.
+    pub fn limit(&self, caller: &Caller) -> Result<Vec<Quota>, Problem> {
+        let state = &self.state;
+        let (limit, wide) = match self.request.app_data::<LimitedBy>() {
+            Some(LimitedBy::Sends) => (&state.send_limit, &state.network_send_limit),
+            Some(LimitedBy::Verifies) => (&state.verify_limit, &state.network_verify_limit),
+            // A route that nobody gave a limit.
+            None => return Err(Problem::new(Code::InternalError)),
+        };
         let address = self.address(caller);
-        let checked = limit.check(Network::from(address));
+        let mut checked = limit.check(Network::from(address));
+        // Second, or one address could use up what its neighbours have.
+        if checked.refusal.is_none() {
+            let network = wide.check(Network::from(address).wider());
+            checked.quotas.extend(network.quotas);
+            checked.refusal = network.refusal;
+        }
         match checked.refusal {
             None if self.state.rules.network(address, self.now()) == Some(Verdict::Block) => {
                 Err(Problem::from(PhoneError::NotAllowed).quotas(checked.quotas))

@@ -67,6 +67,10 @@ pub struct State {
     pub send_limit: IpLimit,
     /// Limit on verifies of one address.
     pub verify_limit: IpLimit,
+    /// Limit on sends and resends of one network.
+    pub network_send_limit: IpLimit,
+    /// Limit on verifies of one network.
+    pub network_verify_limit: IpLimit,
     /// Proxies whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Seals the tutorial's cookie.
@@ -95,18 +99,24 @@ pub struct State {
 pub fn public_routes(config: &mut ServiceConfig) {
     config
         .app_data(PayloadConfig::new(BODY_LIMIT))
-        .service(web::resource("/v1/otp/send").route(web::post().to(otp::send)))
-        .service(web::resource("/v1/otp/resend").route(web::post().to(otp::resend)))
-        .service(web::resource("/v1/otp/verify").route(web::post().to(otp::verify)))
+        .service(limited(&["/v1/otp/send"], LimitedBy::Sends, otp::send))
+        .service(limited(&["/v1/otp/resend"], LimitedBy::Sends, otp::resend))
+        .service(limited(
+            &["/v1/otp/verify"],
+            LimitedBy::Verifies,
+            otp::verify,
+        ))
         .service(read("/v1/otp/{request_id}", otp::report))
-        .service(
-            web::resource(["/auth/send-otp/", "/auth/send-otp"])
-                .route(web::post().to(tutorial::send)),
-        )
-        .service(
-            web::resource(["/auth/verify-otp/", "/auth/verify-otp"])
-                .route(web::post().to(tutorial::verify)),
-        )
+        .service(limited(
+            &["/auth/send-otp/", "/auth/send-otp"],
+            LimitedBy::Sends,
+            tutorial::send,
+        ))
+        .service(limited(
+            &["/auth/verify-otp/", "/auth/verify-otp"],
+            LimitedBy::Verifies,
+            tutorial::verify,
+        ))
         .service(read("/.well-known/jwks.json", discovery::jwks))
         .service(read("/problems/{code}", discovery::problem_page))
         .default_service(web::to(call::not_found));
@@ -120,6 +130,28 @@ pub fn admin_routes(config: &mut ServiceConfig) {
         .service(read("/metrics", health::metrics))
         .configure(admin::routes)
         .default_service(web::to(call::not_found));
+}
+
+/// Which limits of addresses and networks a route is under, beside those of the phone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitedBy {
+    /// `limits.ip.sends_*`, `limits.network.sends_*`.
+    Sends,
+    /// `limits.ip.verifies_per_minute`, `limits.network.verifies_per_minute`.
+    Verifies,
+}
+
+/// A resource that is called with POST, under limits.
+fn limited<F, Args>(paths: &[&str], by: LimitedBy, handler: F) -> Resource
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
+    web::resource(paths)
+        .app_data(by)
+        .route(web::post().to(handler))
 }
 
 /// A resource that is read with GET, and asked about with HEAD (RFC 9110 section 9.1).

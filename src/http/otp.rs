@@ -61,7 +61,7 @@ pub async fn send(call: Call, body: Bytes) -> HttpResponse {
     call.to_the_end(move |call| async move {
         let fields = call.fields(&body)?;
         let caller = call.caller(&fields)?;
-        let quotas = call.limit(&call.state.send_limit, &caller)?;
+        let quotas = call.limit(&caller)?;
         let client = call.client_of(&caller)?.id.clone();
         let reply = call.once(client.as_str(), "send", &body, async |operation| {
             let (phone, purpose) = call.send_fields(&fields)?;
@@ -86,7 +86,7 @@ pub async fn resend(call: Call, body: Bytes) -> HttpResponse {
     call.to_the_end(move |call| async move {
         let fields = call.fields(&body)?;
         let caller = call.caller(&fields)?;
-        let quotas = call.limit(&call.state.send_limit, &caller)?;
+        let quotas = call.limit(&caller)?;
         let reply = call.once(caller.name(), "resend", &body, async |operation| {
             let ask = ResendCode {
                 request: request_id(&fields)?,
@@ -107,7 +107,7 @@ pub async fn verify(call: Call, body: Bytes) -> HttpResponse {
     call.to_the_end(move |call| async move {
         let fields = call.fields(&body)?;
         let caller = call.caller(&fields)?;
-        let quotas = call.limit(&call.state.verify_limit, &caller)?;
+        let quotas = call.limit(&caller)?;
         let reply = call.once(caller.name(), "verify", &body, async |operation| {
             let (request, guess) = verify_fields(&fields)?;
             let ask = VerifyCode {

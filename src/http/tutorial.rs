@@ -52,7 +52,7 @@ pub async fn verify(call: Call, body: Bytes) -> HttpResponse {
 async fn send_code(call: &Call, body: &[u8]) -> Result<Reply, Box<Reply>> {
     let fields = fields(call, body)?;
     let caller = call.caller(&fields).map_err(drf)?;
-    let quotas = call.limit(&call.state.send_limit, &caller).map_err(drf)?;
+    let quotas = call.limit(&caller).map_err(drf)?;
     let outcome = send_counted(call, &fields, &caller).await;
     Ok(outcome.unwrap_or_else(|reply| *reply).quotas(quotas))
 }
@@ -93,7 +93,7 @@ async fn send_counted(call: &Call, fields: &Fields, caller: &Caller) -> Result<R
 async fn verify_code(call: &Call, body: &[u8]) -> Result<Reply, Box<Reply>> {
     let fields = fields(call, body)?;
     let caller = call.caller(&fields).map_err(drf)?;
-    let quotas = call.limit(&call.state.verify_limit, &caller).map_err(drf)?;
+    let quotas = call.limit(&caller).map_err(drf)?;
     let outcome = verify_counted(call, &fields, &caller).await;
     Ok(outcome.unwrap_or_else(|reply| *reply).quotas(quotas))
 }

@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn too_many_phones_or_countries_wait_for_the_next_day() {
-        let day = Duration::from_secs(86_400 - 3600);
+        let day = Duration::from_hours(23);
         for (phones, countries, expected) in [
             (3, 1, None),
             (4, 1, Some(("address_phones", day))),

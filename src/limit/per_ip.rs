@@ -3,7 +3,7 @@
 //! They are built once a process and shared by its workers; a bucket built inside the server's
 //! factory would be one a worker, and the limit would multiply.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,8 +17,13 @@ use governor::state::keyed::{DashMapStateStore, ShrinkableKeyedStateStore as _};
 use super::{GovernorClock, Limit, Quota, Refusal};
 use crate::clock::Clock;
 
+/// Most addresses that a limit keeps, some 10 MB. Further ones share one bucket until the others are
+/// full again: in a flood of so many it is better to refuse a few than to grow.
+const MOST_ADDRESSES: usize = 100_000;
 /// Checks between two sweeps of buckets that are full again and need not be kept.
 const SWEEP_EVERY: u32 = 4096;
+/// The same while there is no room.
+const SWEEP_WHEN_FULL: u32 = 256;
 
 /// An address as limits see it: one IPv4 address, or one IPv6 /64, the smallest network a
 /// subscriber is given (RFC 6177).
@@ -41,6 +46,18 @@ impl Network {
     /// The address; of an IPv6 network its first.
     pub fn address(self) -> IpAddr {
         self.0
+    }
+}
+
+impl Network {
+    /// The network around it that one operator is given: an IPv4 /24, the smallest that is routed, or an
+    /// IPv6 /48 (RFC 6177).
+    #[must_use]
+    pub fn wider(self) -> Self {
+        match self.0 {
+            IpAddr::V4(v4) => Self(IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() >> 8 << 8))),
+            IpAddr::V6(v6) => Self(IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 80 << 80))),
+        }
     }
 }
 
@@ -87,10 +104,11 @@ pub struct IpLimit {
 }
 
 impl IpLimit {
-    /// A limit that holds all these windows at once; none switches it off.
-    pub fn new(windows: &[IpWindow], clock: Arc<dyn Clock>) -> Self {
+    /// A limit that holds all these windows at once; none switches it off. `name` begins their names in
+    /// the `RateLimit` fields.
+    pub fn new(name: &'static str, windows: &[IpWindow], clock: Arc<dyn Clock>) -> Self {
         let tier = |window: &IpWindow| Tier {
-            name: format!("ip-{}s", window.window.as_secs()),
+            name: format!("{name}-{}s", window.window.as_secs()),
             most: window.most.get(),
             window: window.window,
             refill: window.window / window.most.get(),
@@ -115,6 +133,7 @@ impl IpLimit {
                 .iter()
                 .for_each(|tier| tier.full_at.retain_recent(now));
         }
+        let network = self.kept(network, now);
         let look = || self.tiers.iter().map(|tier| tier.look(network, now));
         let mut levels: Vec<Level> = look().collect();
         if longest(&levels).is_zero() {
@@ -136,6 +155,33 @@ impl IpLimit {
                 limit: Limit::Ip,
                 wait,
             }),
+        }
+    }
+}
+
+impl IpLimit {
+    /// The address, or the one that all share for which there is no room.
+    fn kept(&self, network: Network, now: Nanos) -> Network {
+        let is_full = |tier: &Tier| {
+            tier.full_at.len() >= MOST_ADDRESSES && !tier.full_at.contains_key(&network)
+        };
+        if !self.tiers.iter().any(is_full) {
+            return network;
+        }
+        // Once more, since the last sweep may be long ago; not for each call of a flood.
+        if self
+            .checks
+            .load(Ordering::Relaxed)
+            .is_multiple_of(SWEEP_WHEN_FULL)
+        {
+            self.tiers
+                .iter()
+                .for_each(|tier| tier.full_at.retain_recent(now));
+        }
+        if self.tiers.iter().any(is_full) {
+            Network(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+        } else {
+            network
         }
     }
 }
@@ -210,7 +256,7 @@ mod tests {
                 window: Duration::from_secs(*seconds),
             })
             .collect();
-        (IpLimit::new(&windows, clock.clone()), clock)
+        (IpLimit::new("ip", &windows, clock.clone()), clock)
     }
 
     fn network(text: &str) -> Network {
@@ -289,6 +335,43 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_network_is_a_24_or_a_48() {
+        for (one, other, same) in [
+            ("192.0.2.1", "192.0.2.255", true),
+            ("192.0.2.1", "192.0.3.1", false),
+            ("2001:db8:1:1::1", "2001:db8:1:2::1", true),
+            ("2001:db8:1::1", "2001:db8:2::1", false),
+        ] {
+            let equal = network(one).wider() == network(other).wider();
+            assert_eq!(equal, same, "{one} {other}");
+        }
+    }
+
+    /// However many addresses call, what is kept has a bound, and the rest is refused rather than let
+    /// through.
+    #[test]
+    fn a_flood_of_addresses_fills_no_memory_and_is_refused() {
+        let (limit, clock) = limit(&[(5, 60)]);
+        let address = |n: u32| Network(IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + n)));
+        let flood = |first: u32| {
+            (first..first + 150_000)
+                .filter(|n| limit.check(address(*n)).refusal.is_none())
+                .count()
+        };
+
+        let passed = flood(0);
+
+        assert_eq!(passed, MOST_ADDRESSES + 5, "and five for all the others");
+        assert!(limit.tiers[0].full_at.len() <= MOST_ADDRESSES + 1);
+        assert!(
+            limit.check(address(0)).refusal.is_none(),
+            "who is kept is not hurt"
+        );
+        clock.advance(Duration::from_mins(1));
+        assert!(flood(1_000_000) >= MOST_ADDRESSES, "the old ones make room");
     }
 
     #[test]

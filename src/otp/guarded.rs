@@ -188,7 +188,7 @@ impl Otp {
             decision: decision.inspect_err(|error| {
                 tracing::error!(error = %crate::telemetry::Chain(error), "decision not recorded");
             }).ok(),
-            turned_away,
+            turned_away: Box::new(turned_away),
         }
     }
 
@@ -231,10 +231,8 @@ fn with_excess(event: Event, excess: &Excess) -> Event {
 
 /// The first 64 bits of a keyed hash, in hex.
 fn hex(hash: &[u8]) -> String {
-    hash.iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let bytes = hash.iter().take(8);
+    bytes.fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// The first 64 bits of a keyed hash.

@@ -91,7 +91,7 @@ pub enum SendError {
     #[error("turned away")]
     TurnedAway {
         /// Why, and for how long.
-        turned_away: TurnedAway,
+        turned_away: Box<TurnedAway>,
         /// The decision in the audit log, if it could be written.
         decision: Option<Uuid>,
     },

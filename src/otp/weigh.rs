@@ -131,7 +131,7 @@ impl GuardPolicy {
         let recorded_only = self.unverified.mode == Mode::RecordOnly;
         weighed.recorded = unverified.clone().filter(|_| recorded_only);
         let unverified = unverified.filter(|_| !recorded_only);
-        let emergency = (who.emergency && !who.known).then(|| TurnedAway {
+        let emergency = (who.emergency && !who.known).then_some(TurnedAway {
             reason: "emergency_switch",
             what: Spent::Budget,
             wait: LATER,

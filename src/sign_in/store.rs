@@ -78,6 +78,7 @@ pub(super) async fn settle(
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one statement, which is one literal")]
 async fn settle_as(
     pool: &PgPool,
     tried: Tried<'_>,

@@ -26,6 +26,11 @@ pub(crate) const SETTINGS: &[(&str, &str)] = &[
     ("LIMITS__IP__SENDS_PER_10_MINUTES", "0"),
     ("LIMITS__IP__SENDS_PER_HOUR", "0"),
     ("LIMITS__IP__VERIFIES_PER_MINUTE", "0"),
+    ("LIMITS__IP__PHONES_PER_DAY", "0"),
+    ("LIMITS__IP__COUNTRIES_PER_DAY", "0"),
+    ("LIMITS__NETWORK__SENDS_PER_MINUTE", "0"),
+    ("LIMITS__NETWORK__SENDS_PER_HOUR", "0"),
+    ("LIMITS__NETWORK__VERIFIES_PER_MINUTE", "0"),
     // A refused account opens the breaker at once, and one call in a hundred is refused.
     ("PROVIDER__BREAKER_OPEN_MS", "200"),
     ("TELEMETRY__LOG_FORMAT", "json"),

@@ -49,10 +49,10 @@ pub(in crate::otp) enum Admission {
 /// What came of asking to send a code again.
 pub(in crate::otp) enum Again {
     /// It may be sent; the request as it was before.
-    Admitted(StoredRequest, Weighed),
+    Admitted(Box<StoredRequest>, Weighed),
     /// The phone's limits do not allow it, or the request is over or has been sent again by this very
     /// operation.
-    Refused(StoredRequest),
+    Refused(Box<StoredRequest>),
     /// Something else does not allow it.
     TurnedAway(Weighed),
     /// There is no such request.
@@ -151,10 +151,10 @@ impl Store {
             let (id, event) = asked.event;
             audit::store::insert(&mut *transaction, id, more.now, event).await?;
             transaction.commit().await?;
-            return Ok(Again::Admitted(stored, weighed));
+            return Ok(Again::Admitted(Box::new(stored), weighed));
         }
         let stored = find(&mut *transaction, more.request).await?;
         transaction.rollback().await?;
-        Ok(stored.map_or(Again::Gone, Again::Refused))
+        Ok(stored.map_or(Again::Gone, |stored| Again::Refused(Box::new(stored))))
     }
 }

@@ -65,6 +65,11 @@ impl World {
             ("LIMITS__IP__SENDS_PER_10_MINUTES", "0"),
             ("LIMITS__IP__SENDS_PER_HOUR", "0"),
             ("LIMITS__IP__VERIFIES_PER_MINUTE", "0"),
+            ("LIMITS__IP__PHONES_PER_DAY", "0"),
+            ("LIMITS__IP__COUNTRIES_PER_DAY", "0"),
+            ("LIMITS__NETWORK__SENDS_PER_MINUTE", "0"),
+            ("LIMITS__NETWORK__SENDS_PER_HOUR", "0"),
+            ("LIMITS__NETWORK__VERIFIES_PER_MINUTE", "0"),
             // So long that nothing ends by itself while the test brings a program to its point.
             ("DATABASE__ACQUIRE_TIMEOUT_MS", "60000"),
             // Half of it is what a process that stands still may keep its locks.
