@@ -45,7 +45,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 #[derive(Parser)]
 #[command(name = "attack")]
 struct Arguments {
-    /// Which of them; all when none is named.
+    /// Which of them; all when none is named, in a short run without the comparisons.
     scenarios: Vec<Scenario>,
     /// Repeats the decisions of a run; without it new ones are drawn, and told.
     #[arg(long)]
@@ -65,6 +65,8 @@ enum Scenario {
     Pumping,
     /// The same, but the guard only records.
     PumpingRecordOnly,
+    /// The same in a thousand blocks.
+    PumpingWide,
     /// Forges addresses.
     Headers,
     /// Uses codes and keys again.
@@ -77,6 +79,13 @@ enum Scenario {
     Database,
     /// Only honest users.
     Day,
+}
+
+impl Scenario {
+    /// Whether it only shows another one in its light. A short run leaves these out.
+    fn compares(self) -> bool {
+        matches!(self, Self::PumpingRecordOnly | Self::PumpingWide)
+    }
 }
 
 /// How large a run is, and what its decisions are drawn from.
@@ -125,7 +134,8 @@ async fn run(arguments: Arguments) -> Result<bool, Failure> {
     say(&format!("seed {}", size.seed));
     let mut scenarios = arguments.scenarios;
     if scenarios.is_empty() {
-        scenarios = Scenario::value_variants().to_vec();
+        let all = Scenario::value_variants().iter().copied();
+        scenarios = all.filter(|one| !(size.short && one.compares())).collect();
     }
     let lab = Lab::start().await?;
     let outcome = tokio::select! {
@@ -162,6 +172,7 @@ async fn one(lab: &Lab, size: Size, scenario: Scenario) -> Result<Report, Failur
         Scenario::Flood => flood::run(lab, size).await,
         Scenario::Pumping => pumping::enforced(lab, size).await,
         Scenario::PumpingRecordOnly => pumping::recorded(lab, size).await,
+        Scenario::PumpingWide => pumping::wide(lab, size).await,
         Scenario::Headers => tricks::headers(lab, size).await,
         Scenario::Replay => tricks::replay(lab, size).await,
         Scenario::Verify => bursts::verify(lab, size).await,

@@ -36,8 +36,8 @@ pub(crate) fn household(n: u32) -> Ipv4Addr {
     Ipv4Addr::new(120 + high, middle, low, 9)
 }
 
-/// How many addresses of a carrier are in one /24.
-const CARRIER_PER_NETWORK: u32 = 32;
+/// How many addresses of a carrier are in one /24: all of them, which is the hardest on the limits of networks.
+const CARRIER_PER_NETWORK: u32 = 256;
 
 /// The n-th address of a carrier, behind which thousands of users are.
 pub(crate) fn carrier(n: u32) -> Ipv4Addr {
