@@ -87,8 +87,9 @@ pub(super) fn state(
     });
     let ip = &settings.limits.ip;
     let network = &settings.limits.network;
-    let limit = |name, limits: &[(Option<NonZeroU32>, u64)]| {
-        IpLimit::new(name, &windows(limits), Arc::clone(&deps.clock))
+    let limit = |addresses: &[_], networks: &[_]| {
+        let clock = Arc::clone(&deps.clock);
+        IpLimit::new(&windows(addresses), &windows(networks), clock)
     };
     Ok(State {
         audit: Arc::clone(&audit),
@@ -98,23 +99,21 @@ pub(super) fn state(
             random: Arc::clone(&deps.random),
         },
         denials: Denials::default(),
-        network_send_limit: limit(
-            "network",
-            &[
-                (network.sends_per_minute, 60),
-                (network.sends_per_hour, 3600),
-            ],
-        ),
-        network_verify_limit: limit("network", &[(network.verifies_per_minute, 60)]),
         send_limit: limit(
-            "ip",
             &[
                 (ip.sends_per_minute, 60),
                 (ip.sends_per_10_minutes, 600),
                 (ip.sends_per_hour, 3600),
             ],
+            &[
+                (network.sends_per_minute, 60),
+                (network.sends_per_hour, 3600),
+            ],
         ),
-        verify_limit: limit("ip", &[(ip.verifies_per_minute, 60)]),
+        verify_limit: limit(
+            &[(ip.verifies_per_minute, 60)],
+            &[(network.verifies_per_minute, 60)],
+        ),
         sign_in: SignIn {
             pool: pool.clone(),
             otp: Arc::clone(&otp),

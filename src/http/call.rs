@@ -121,25 +121,18 @@ impl Call {
         }
     }
 
-    /// Takes one call of the user's address, and of its network, from the route's limits, and refuses an
+    /// Takes one call of the user's address and its network from the route's limits, and refuses an
     /// address that an operator blocked: in the words for a foreign number, and after the limits, so that
     /// nobody learns of it.
     pub fn limit(&self, caller: &Caller) -> Result<Vec<Quota>, Problem> {
-        let state = &self.state;
-        let (limit, wide) = match self.request.app_data::<LimitedBy>() {
-            Some(LimitedBy::Sends) => (&state.send_limit, &state.network_send_limit),
-            Some(LimitedBy::Verifies) => (&state.verify_limit, &state.network_verify_limit),
+        let limit = match self.request.app_data::<LimitedBy>() {
+            Some(LimitedBy::Sends) => &self.state.send_limit,
+            Some(LimitedBy::Verifies) => &self.state.verify_limit,
             // A route that nobody gave a limit.
             None => return Err(Problem::new(Code::InternalError)),
         };
         let address = self.address(caller);
-        let mut checked = limit.check(Network::from(address));
-        // Second, or one address could use up what its neighbours have.
-        if checked.refusal.is_none() {
-            let network = wide.check(Network::from(address).wider());
-            checked.quotas.extend(network.quotas);
-            checked.refusal = network.refusal;
-        }
+        let checked = limit.check(Network::from(address));
         match checked.refusal {
             None if self.state.rules.network(address, self.now()) == Some(Verdict::Block) => {
                 Err(Problem::from(PhoneError::NotAllowed).quotas(checked.quotas))

@@ -63,14 +63,10 @@ pub struct State {
     pub keys: Arc<SigningKeys>,
     /// Kept replies.
     pub idempotency: Idempotency,
-    /// Limit on sends and resends of one address.
+    /// Limit on sends and resends of one address and of one network.
     pub send_limit: IpLimit,
-    /// Limit on verifies of one address.
+    /// Limit on verifies of one address and of one network.
     pub verify_limit: IpLimit,
-    /// Limit on sends and resends of one network.
-    pub network_send_limit: IpLimit,
-    /// Limit on verifies of one network.
-    pub network_verify_limit: IpLimit,
     /// Proxies whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Seals the tutorial's cookie.
