@@ -10,7 +10,7 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 
-use super::client_ip::client_address;
+use super::client_ip::Told;
 use super::codes::Code;
 use super::problem::Problem;
 use super::reply::Reply;
@@ -98,9 +98,9 @@ impl Call {
         &self.trace_id.0
     }
 
-    /// The user's address. A confidential client that proved its secret is taken at its word on whose
-    /// that is.
-    pub fn address(&self, caller: &Caller) -> IpAddr {
+    /// What the headers tell of the user's address. A confidential client that proved its secret is
+    /// taken at its word on whose that is.
+    fn told(&self, caller: &Caller) -> Told {
         // A connection without a peer address does not exist on a TCP listener.
         let peer = self
             .request
@@ -108,7 +108,12 @@ impl Call {
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |a| a.ip());
         let trusted = &self.state.trusted_proxies;
         let by_backend = matches!(caller, Caller::Authenticated(_));
-        client_address(peer, self.headers(), trusted, by_backend)
+        Told::by(peer, self.headers(), trusted, by_backend)
+    }
+
+    /// The user's address.
+    pub fn address(&self, caller: &Caller) -> IpAddr {
+        self.told(caller).address()
     }
 
     /// Where the call comes from.
@@ -131,10 +136,12 @@ impl Call {
             // A route that nobody gave a limit.
             None => return Err(Problem::new(Code::InternalError)),
         };
-        let address = self.address(caller);
-        let checked = limit.check(Network::from(address));
+        let told = self.told(caller);
+        let checked = limit.check(Network::from(told.address()));
+        let (rules, now) = (&self.state.rules, self.now());
+        let is_blocked = |address| rules.network(address, now) == Some(Verdict::Block);
         match checked.refusal {
-            None if self.state.rules.network(address, self.now()) == Some(Verdict::Block) => {
+            None if told.any(is_blocked) => {
                 Err(Problem::from(PhoneError::NotAllowed).quotas(checked.quotas))
             }
             None => Ok(checked.quotas),

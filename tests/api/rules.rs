@@ -175,6 +175,10 @@ async fn a_blocked_network_can_do_nothing(_: PgPoolOptions, connect: PgConnectOp
     let tutorial = post_from(&app, bad, "/auth/verify-otp/", &json!({"code": "123456"})).await;
     let words = r#"{"phone_number":["Enter a valid mobile number."]}"#;
     assert_eq!((tutorial.status, tutorial.body.as_str()), (400, words));
+    let request = app.request(Method::POST, "/v1/otp/send");
+    let request = request.header("x-forwarded-for", bad);
+    let hidden = Answer::of(request.header("forwarded", "for=192.0.2.1").json(&send)).await;
+    assert!(is_refused(&hidden), "by a second header: {}", hidden.body);
     assert_eq!(world.sandbox.requests().send, 1);
 
     for good in ["2001:db8:1:2::1", "2001:db8:2::1", "192.0.2.1"] {
