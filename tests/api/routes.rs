@@ -27,6 +27,8 @@ async fn each_route_tells_the_limits_that_it_is_under(_: PgPoolOptions, connect:
         ("/v1/otp/resend", sends),
         ("/v1/otp/verify", verifies),
         ("/auth/send-otp/", sends),
+        ("/auth/send-otp", sends),
+        ("/auth/verify-otp/", verifies),
         ("/auth/verify-otp", verifies),
     ] {
         let answer = app.post(path, &json!({})).await;
