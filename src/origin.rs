@@ -7,9 +7,10 @@ use crate::limit::per_address::AddressKey;
 /// Where a call comes from, as far as limits, rules and the audit log care.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// The end user's address.
-    pub address: IpAddr,
-    /// Its keyed hash.
+    /// The end user's address, unless that is in doubt: who makes his proxy answer for him must not be
+    /// let through because the proxy would be.
+    pub address: Option<IpAddr>,
+    /// Keyed hash of the address that answers for the call.
     pub key: AddressKey,
     /// The call's id in answers and logs.
     pub trace_id: String,

@@ -111,17 +111,12 @@ impl Call {
         Told::by(peer, self.headers(), trusted, by_backend)
     }
 
-    /// The user's address.
-    pub fn address(&self, caller: &Caller) -> IpAddr {
-        self.told(caller).address()
-    }
-
     /// Where the call comes from.
     pub fn origin(&self, caller: &Caller) -> Origin {
-        let address = self.address(caller);
+        let told = self.told(caller);
         Origin {
-            address,
-            key: AddressKey::of(Network::from(address), &self.state.keyring),
+            address: told.undisputed(),
+            key: AddressKey::of(Network::from(told.address()), &self.state.keyring),
             trace_id: self.trace_id().to_owned(),
         }
     }

@@ -59,10 +59,15 @@ impl Told {
 
     /// The address that the call counts against.
     pub fn address(&self) -> IpAddr {
+        self.undisputed().unwrap_or(self.peer)
+    }
+
+    /// The end user's address, unless the headers name two.
+    pub fn undisputed(&self) -> Option<IpAddr> {
         match self.named {
-            [Some(one), Some(other)] if one != other => self.peer,
-            [Some(named), Some(_) | None] | [None, Some(named)] => named,
-            [None, None] => self.peer,
+            [Some(one), Some(other)] if one != other => None,
+            [Some(named), Some(_) | None] | [None, Some(named)] => Some(named),
+            [None, None] => Some(self.peer),
         }
     }
 

@@ -84,6 +84,8 @@ impl Otp {
             return Err(SendError::CountryNotAllowed);
         }
         let lets_through = |verdict| verdict == Some(Verdict::Allow);
+        let address = asking.origin.address;
+        let by_network = address.and_then(|address| self.rules.network(address, now));
         let switches = self.rules.switches();
         let (action, reason) = match (is_test, asking.action == Action::OtpSend) {
             (false, _) => (asking.action, None),
@@ -100,8 +102,7 @@ impl Otp {
             by,
             // No SMS is sent to a test number, so there is nothing to guard.
             load: (!is_test).then(|| self.load(asking)),
-            allowed: lets_through(self.rules.phone(phone, now))
-                || lets_through(self.rules.network(asking.origin.address, now)),
+            allowed: lets_through(self.rules.phone(phone, now)) || lets_through(by_network),
             emergency: switches.emergency,
             ceilings: client.ceilings,
             event_id: random::uuid_v7(self.random.as_ref(), now)?,

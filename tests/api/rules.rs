@@ -190,6 +190,35 @@ async fn a_blocked_network_can_do_nothing(_: PgPoolOptions, connect: PgConnectOp
     assert_eq!(answer.status, 200, "it cost no try: {}", answer.body);
 }
 
+/// security.md 18: the proxy's own network may be let through, and those who make it answer for them by
+/// a second header are not.
+#[sqlx::test]
+async fn a_network_that_is_let_through_does_not_lend_that_to_a_caller_in_doubt(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(connect).await;
+    let app = world.instance_with(&[PROXIES], "").await;
+    rule(&app, "network", "127.0.0.0/8", "allow").await;
+    let emergency = app.admin(Method::PUT, "/admin/v1/switches/emergency");
+    let on = json!({"on": true, "reason": "a test"});
+    assert_eq!(Answer::of(emergency.json(&on)).await.status, 200);
+    let send = async |headers: &[(&'static str, &str)]| {
+        let request = app.request(Method::POST, "/v1/otp/send");
+        let request = headers.iter().fold(request, |request, (name, value)| {
+            request.header(*name, *value)
+        });
+        let answer = Answer::of(request.json(&json!({"phone_number": OTHER_PHONE}))).await;
+        answer.status
+    };
+
+    let (plain, forged) = (("x-forwarded-for", "192.0.2.1"), ("forwarded", "for=_"));
+
+    assert_eq!(send(&[plain]).await, 429, "a stranger");
+    assert_eq!(send(&[plain, forged]).await, 429, "in doubt");
+    assert_eq!(send(&[]).await, 201, "from the network itself");
+}
+
 #[sqlx::test]
 async fn a_phone_blocked_since_the_send_has_no_live_request(
     _: PgPoolOptions,
