@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::switch::{Switch, SwitchState};
 use super::target::Kind;
 use super::{Change, Listing, Verdict};
+use crate::audit::{self, Action, Actor, Event, Outcome};
 use crate::database::StoreError;
 
 /// A rule as it is stored.
@@ -107,7 +108,7 @@ pub(super) async fn set(
     )
     .fetch_one(&mut *tx)
     .await?;
-    record_rule(&mut tx, "rule.set", &kept, change, event).await?;
+    record_rule(&mut tx, Action::RuleSet, &kept, change, event).await?;
     tx.commit().await?;
     Ok(kept)
 }
@@ -133,7 +134,7 @@ pub(super) async fn remove(
         tx.rollback().await?;
         return Ok(false);
     };
-    record_rule(&mut tx, "rule.remove", &removed, change, event).await?;
+    record_rule(&mut tx, Action::RuleRemove, &removed, change, event).await?;
     tx.commit().await?;
     Ok(true)
 }
@@ -173,18 +174,10 @@ pub(super) async fn set_switch(
     )
     .execute(&mut *tx)
     .await?;
-    sqlx::query!(
-        "INSERT INTO audit_events (id, at, action, outcome, actor, trace_id, detail)
-         VALUES ($1, $2, 'switch.set', 'success', 'admin', $3,
-            jsonb_build_object('switch', $4::text, 'on', $5::boolean))",
-        event,
-        change.now,
-        change.trace_id,
-        switch.name(),
-        on,
-    )
-    .execute(&mut *tx)
-    .await?;
+    let switched = told(Action::SwitchSet, change)
+        .with("switch", switch.name())
+        .with("on", on);
+    audit::store::insert(&mut *tx, event, change.now, &switched).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -198,26 +191,21 @@ async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, StoreErr
     Ok(tx)
 }
 
+/// What the audit log is told of a change.
+fn told(action: Action, change: Change<'_>) -> Event {
+    Event::new(action, Outcome::Success, Actor::Admin).trace(change.trace_id)
+}
+
 async fn record_rule(
     tx: &mut Transaction<'static, Postgres>,
-    action: &'static str,
+    action: Action,
     rule: &StoredRule,
     change: Change<'_>,
-    event: Uuid,
+    id: Uuid,
 ) -> Result<(), StoreError> {
-    sqlx::query!(
-        "INSERT INTO audit_events (id, at, action, outcome, actor, trace_id, detail)
-         VALUES ($1, $2, $3, 'success', 'admin', $4,
-            jsonb_build_object('rule_id', $5::uuid, 'kind', $6::text, 'verdict', $7::text))",
-        event,
-        change.now,
-        action,
-        change.trace_id,
-        rule.id,
-        rule.kind,
-        rule.verdict,
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+    let event = told(action, change)
+        .with("rule_id", rule.id.to_string())
+        .with("kind", rule.kind.as_str())
+        .with("verdict", rule.verdict.as_str());
+    audit::store::insert(&mut **tx, id, change.now, &event).await
 }
