@@ -12,11 +12,14 @@ pub struct Remark(String);
 /// Why a text is no remark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RemarkError {
-    /// Nothing, too much, or not one line.
-    #[error("must be one line of 1 to {LONGEST} characters")]
-    Shape,
+    /// Nothing, or too much of it.
+    #[error("must be 1 to {LONGEST} characters")]
+    Length,
+    /// A line break or the like, which would break the line that shows it.
+    #[error("must not have control characters")]
+    Control,
     /// It may hold a phone number, which the log must not.
-    #[error("must not have {PHONE_LIKE} or more digits in a row, which may be a phone number")]
+    #[error("must not have {PHONE_LIKE} or more digits in a row")]
     PhoneLike,
 }
 
@@ -24,8 +27,11 @@ impl Remark {
     /// Reads what an operator wrote; blanks around it do not count.
     pub fn parse(text: &str) -> Result<Self, RemarkError> {
         let text = text.trim();
-        if !(1..=LONGEST).contains(&text.chars().count()) || text.chars().any(char::is_control) {
-            return Err(RemarkError::Shape);
+        if !(1..=LONGEST).contains(&text.chars().count()) {
+            return Err(RemarkError::Length);
+        }
+        if text.chars().any(char::is_control) {
+            return Err(RemarkError::Control);
         }
         // Of any script: a number may be typed in Devanagari digits too.
         let longest_run = text
@@ -56,12 +62,21 @@ mod tests {
             ("called in, ticket 123456", Ok("called in, ticket 123456")),
             ("  blanks around ", Ok("blanks around")),
             (longest.as_str(), Ok(longest.as_str())),
-            (too_long.as_str(), Err(RemarkError::Shape)),
-            (" ", Err(RemarkError::Shape)),
-            ("two\nlines", Err(RemarkError::Shape)),
+            (too_long.as_str(), Err(RemarkError::Length)),
+            (" ", Err(RemarkError::Length)),
+            ("two\nlines", Err(RemarkError::Control)),
+            ("a\0b", Err(RemarkError::Control)),
             ("ticket 1234567", Err(RemarkError::PhoneLike)),
             ("+919876543210 called", Err(RemarkError::PhoneLike)),
             ("९८७६५४३२१० called", Err(RemarkError::PhoneLike)),
+            (
+                "\u{0967}\u{0967}\u{0967}\u{0967}\u{0967}\u{0967}\u{0967}",
+                Err(RemarkError::PhoneLike),
+            ),
+            (
+                "SMS pumping, ticket 123456",
+                Ok("SMS pumping, ticket 123456"),
+            ),
         ] {
             let read = Remark::parse(text);
             assert_eq!(

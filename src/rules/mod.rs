@@ -12,7 +12,6 @@
 //! This module knows no HTTP, and says only what was decided; what follows from it is its callers'
 //! business.
 
-pub mod reason;
 mod rule;
 mod snapshot;
 mod store;
@@ -30,12 +29,12 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::sleep;
 use uuid::Uuid;
 
+use crate::audit::Remark;
 use crate::database::StoreError;
 use crate::phone::PhoneNumber;
 use crate::random::{self, Random};
 use crate::secrets::{Keyring, Purpose, SealError};
 use crate::telemetry::Chain;
-use reason::Reason;
 pub use rule::{Change, Listing, NewRule, Rule, Verdict};
 use snapshot::{Decision, Snapshot};
 use store::{NewRow, StoredRule};
@@ -199,7 +198,7 @@ impl Rules {
         &self,
         switch: Switch,
         on: bool,
-        reason: &Reason,
+        reason: &Remark,
         change: Change<'_>,
     ) -> Result<SwitchState, RulesError> {
         let event = self.event(change)?;

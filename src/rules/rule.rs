@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::reason::Reason;
 use super::target::{Kind, Target};
+use crate::audit::Remark;
 
 /// What a rule says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub struct NewRule {
     /// What it says.
     pub verdict: Verdict,
     /// Why.
-    pub reason: Reason,
+    pub reason: Remark,
     /// When it ends by itself.
     pub expires_at: Option<DateTime<Utc>>,
 }

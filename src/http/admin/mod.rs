@@ -22,12 +22,13 @@ use aws_lc_rs::digest::{SHA256, digest};
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::body::{Faults, Fields};
 use super::call::{self, Call};
 use super::client_ip::client_address;
 use super::codes::Code;
 use super::problem::Problem;
 use super::{BODY_LIMIT, State, read};
-use crate::audit::{Action, Actor, Event, Outcome};
+use crate::audit::{Action, Actor, Event, Outcome, Remark};
 use crate::limit::per_address::AddressKey;
 use crate::limit::per_ip::Network;
 
@@ -79,6 +80,12 @@ fn has_token(request: &HttpRequest, expected: Option<&SecretString>) -> bool {
     expected.zip(given).is_some_and(|(expected, given)| {
         verify_slices_are_equal(expected.as_ref(), given.as_ref()).is_ok()
     })
+}
+
+/// Why an operator does something: the `reason` of a body.
+fn reason(faults: &mut Faults, fields: &Fields) -> Option<Remark> {
+    let text = faults.note("/reason", fields.text("reason"));
+    text.and_then(|text| faults.note("/reason", Remark::parse(text)))
 }
 
 /// Keeps a flood of calls without the token out of the audit log: of each minute it takes one.

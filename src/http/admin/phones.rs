@@ -7,6 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::audit::shown;
+use super::reason;
 use crate::audit::Remark;
 use crate::http::body::{Faults, Fields};
 use crate::http::call::Call;
@@ -67,8 +68,7 @@ pub(super) async fn unlock(call: Call, body: Bytes) -> HttpResponse {
 fn unlock_fields(call: &Call, fields: &Fields) -> Result<(PhoneNumber, Remark), Problem> {
     let mut faults = Faults::default();
     let phone = faults.note("/phone_number", fields.text("phone_number"));
-    let why = faults.note("/reason", fields.text("reason"));
-    let why = why.and_then(|text| faults.note("/reason", Remark::parse(text)));
+    let why = reason(&mut faults, fields);
     match (phone, why) {
         (Some(phone), Some(why)) => Ok((PhoneNumber::parse(phone, &call.state.phone_rules)?, why)),
         _ => Err(faults

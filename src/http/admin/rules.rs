@@ -7,13 +7,13 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::reason;
 use crate::http::body::{Faults, Fields};
 use crate::http::call::Call;
 use crate::http::codes::Code;
 use crate::http::otp::rfc3339;
 use crate::http::problem::Problem;
 use crate::http::reply::Reply;
-use crate::rules::reason::Reason;
 use crate::rules::target::{Kind, Target};
 use crate::rules::{Change, Listing, NewRule, Rule, Verdict};
 
@@ -153,12 +153,6 @@ fn new_rule(call: &Call, fields: &Fields) -> Result<NewRule, Problem> {
         }),
         (.., faults) => Err(faults.unwrap_or_else(|| Problem::new(Code::InvalidRequest))),
     }
-}
-
-/// The `reason` of a body.
-pub(super) fn reason(faults: &mut Faults, fields: &Fields) -> Option<Reason> {
-    let text = faults.note("/reason", fields.text("reason"));
-    text.and_then(|text| faults.note("/reason", Reason::parse(text)))
 }
 
 /// A time to come, in whole milliseconds as all times here.

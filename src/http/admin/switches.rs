@@ -5,7 +5,8 @@ use actix_web::web::{self, Bytes, Path, ServiceConfig};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::rules::reason;
+use super::reason;
+use crate::audit::Remark;
 use crate::http::body::{Faults, Fields};
 use crate::http::call::Call;
 use crate::http::codes::Code;
@@ -13,7 +14,6 @@ use crate::http::otp::rfc3339;
 use crate::http::problem::Problem;
 use crate::http::read;
 use crate::http::reply::Reply;
-use crate::rules::reason::Reason;
 use crate::rules::switch::{Switch, SwitchState};
 
 #[derive(Serialize)]
@@ -70,7 +70,7 @@ async fn set(call: Call, path: Path<String>, body: Bytes) -> HttpResponse {
     .await
 }
 
-fn position(fields: &Fields) -> Result<(bool, Reason), Problem> {
+fn position(fields: &Fields) -> Result<(bool, Remark), Problem> {
     let mut faults = Faults::default();
     let on = match fields.get("on") {
         None | Some(Value::Null) => Err("is required"),
