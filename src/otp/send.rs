@@ -185,10 +185,10 @@ impl Otp {
         let by = guarded.by;
 
         let admitted = self.store.admit(&new, guarded.asked(), &self.policy);
-        let history = match admitted.await? {
+        let phone = match admitted.await? {
             Admission::Admitted(begun, weighed) => {
                 self.note_admitted(&guarded, weighed).await;
-                begun.history
+                begun.phone
             }
             // Whoever began it died; or this process stood still, and somebody took over.
             Admission::Begun => {
@@ -228,9 +228,9 @@ impl Otp {
             request_id: id,
             phone: ask.phone,
             expires_at,
-            resend_at: by.limits(&self.policy).next_send_at(&history, now),
+            resend_at: phone.next_send_at(by, &self.policy, now),
             sends_remaining: self.policy.max_sends - 1,
-            quotas: self.policy.sends.quotas(&history, now),
+            quotas: self.policy.sends.quotas(&phone.history, now),
             answered_at: self.clock.now(),
         })
     }

@@ -2,6 +2,7 @@
 //! with it an allowance of its own.
 
 use futures_util::future::join_all;
+use otp_auth::clock::Clock as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -163,6 +164,31 @@ async fn a_flooded_owner_is_sent_a_code_at_once(_: PgPoolOptions, connect: PgCon
         201,
         "after waiting as told"
     );
+}
+
+/// What a known device is told in `resend_at` is when it may send, not when a stranger may.
+#[sqlx::test]
+async fn a_known_device_is_told_when_it_may_send_again(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let line = Line::startmessaging_service(connect).await;
+    let app = line.instance().await;
+    let receipt = receipt(&line, &app, PHONE).await;
+    for _ in 0..4 {
+        app.sent(PHONE).await;
+        line.world.clock.advance(300);
+    }
+    let refused = app.send(PHONE).await;
+    assert!(refused.retry_after() > 60, "five an hour: {}", refused.body);
+
+    let sent = send_with(&app, PHONE, &receipt).await;
+
+    let now = line.world.clock.now();
+    let at: chrono::DateTime<chrono::Utc> = sent.text("resend_at").parse().unwrap();
+    assert_eq!((at - now).num_seconds(), 30, "{}", sent.body);
+    line.world.clock.advance(30);
+    assert_eq!(send_with(&app, PHONE, &receipt).await.status, 201);
 }
 
 /// In parallel, over replicas, the allowance is taken as often as it allows.

@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::take::Load;
-use super::{Sms, StoredRequest, stored_request};
+use super::{Sms, StoredRequest, phone_state, stored_request};
 use crate::database::StoreError;
 use crate::limit::budget::Scope;
 use crate::limit::per_phone::{COOLDOWN_WINDOW_SECONDS, KnownHistory, SendHistory};
@@ -48,7 +48,8 @@ pub(in crate::otp) struct OneMore<'a> {
 
 /// What was stored.
 pub(in crate::otp) struct Begun {
-    pub(in crate::otp) history: SendHistory,
+    /// With this send in it.
+    pub(in crate::otp) phone: PhoneState,
     /// Whether the phone has a user.
     pub(super) account: bool,
 }
@@ -99,7 +100,8 @@ pub(super) async fn begin(
                         SELECT count(*)
                         FROM unnest(CASE WHEN $16 THEN p.known_send_log ELSE p.send_log END) AS s
                         WHERE s > $2 - w.seconds * interval '1 second'))
-            RETURNING p.send_log, p.cooldown_until
+            RETURNING p.send_log, p.cooldown_until, p.locked_until, p.failures_in_row,
+                p.known_send_log, p.known_failure_log, p.known_failures_in_row
         ), stored AS (
             INSERT INTO otp_requests AS r (id, phone_index, phone_sealed, client_id, purpose,
                 code_nonce, created_at, expires_at, send_ids, provider_key, due_at, counted_in,
@@ -111,7 +113,10 @@ pub(super) async fn begin(
                 counted_in = excluded.counted_in, cost_micros = excluded.cost_micros
             WHERE r.failed_at IS NOT NULL
         )
-        SELECT send_log AS "send_log!", cooldown_until AS "cooldown_until!",
+        SELECT send_log AS "send_log!", cooldown_until AS "cooldown_until!", locked_until,
+            failures_in_row AS "failures_in_row!", known_send_log AS "known_send_log!",
+            known_failure_log AS "known_failure_log!",
+            known_failures_in_row AS "known_failures_in_row!",
             EXISTS (SELECT FROM users WHERE phone_index = $1) AS "account!"
         FROM throttle
         "#,
@@ -139,11 +144,8 @@ pub(super) async fn begin(
     .fetch_optional(connection)
     .await?;
     Ok(row.map(|row| Begun {
-        history: SendHistory {
-            send_log: row.send_log,
-            cooldown_until: row.cooldown_until,
-        },
         account: row.account,
+        phone: phone_state!(row),
     }))
 }
 
@@ -167,20 +169,7 @@ pub(super) async fn look(
     )
     .fetch_one(connection)
     .await?;
-    let state = PhoneState {
-        history: SendHistory {
-            send_log: row.send_log,
-            cooldown_until: row.cooldown_until,
-        },
-        locked_until: row.locked_until,
-        failures_in_row: row.failures_in_row,
-        known: KnownHistory {
-            send_log: row.known_send_log,
-            failure_log: row.known_failure_log,
-            failures_in_row: row.known_failures_in_row,
-        },
-    };
-    Ok((row.begun, state))
+    Ok((row.begun, phone_state!(row)))
 }
 
 /// Takes the phone's limits for one more SMS of the same request; `None` if they do not allow it. The

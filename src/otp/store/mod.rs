@@ -86,6 +86,26 @@ pub(super) struct Sent {
     pub(super) before: Option<Sms>,
 }
 
+/// Builds a [`PhoneState`] from a row; a macro for the same reason as the next one.
+macro_rules! phone_state {
+    ($row:ident) => {
+        PhoneState {
+            history: SendHistory {
+                send_log: $row.send_log,
+                cooldown_until: $row.cooldown_until,
+            },
+            locked_until: $row.locked_until,
+            failures_in_row: $row.failures_in_row,
+            known: KnownHistory {
+                send_log: $row.known_send_log,
+                failure_log: $row.known_failure_log,
+                failures_in_row: $row.known_failures_in_row,
+            },
+        }
+    };
+}
+use phone_state;
+
 /// Builds a [`StoredRequest`] from a row; a macro because every checked query has a row type of
 /// its own.
 macro_rules! stored_request {
@@ -113,19 +133,7 @@ macro_rules! stored_request {
                 live,
                 sends: if live { $row.live_sends } else { 0 },
                 attempts: if live { $row.live_attempts } else { 0 },
-                phone: PhoneState {
-                    history: SendHistory {
-                        send_log: $row.send_log,
-                        cooldown_until: $row.cooldown_until,
-                    },
-                    locked_until: $row.locked_until,
-                    failures_in_row: $row.failures_in_row,
-                    known: KnownHistory {
-                        send_log: $row.known_send_log,
-                        failure_log: $row.known_failure_log,
-                        failures_in_row: $row.known_failures_in_row,
-                    },
-                },
+                phone: phone_state!($row),
             },
         }
     }};
