@@ -27,11 +27,7 @@ impl AddressKey {
             IpAddr::V6(v6) => v6.octets().to_vec(),
         };
         let hash = keyring.lookup("address", &bytes);
-        let mut key = [0; 16];
-        for (byte, source) in key.iter_mut().zip(hash) {
-            *byte = source;
-        }
-        Self(key)
+        Self(hash.first_chunk().copied().unwrap_or([0; 16]))
     }
 
     /// The bytes to look rows up by.

@@ -1,7 +1,6 @@
 //! Who asks for an SMS, what it is counted in, and what is told when it is too much.
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use super::Otp;
 use super::phone_state::By;
@@ -12,26 +11,13 @@ use super::weigh::{TurnedAway, Weighed};
 use crate::audit::{Action, Actor, Event, Outcome};
 use crate::device_receipt::DeviceReceipt;
 use crate::limit::budget::{Excess, Scope};
-use crate::limit::spend::Ceilings;
 use crate::origin::Origin;
 use crate::phone::PhoneNumber;
 use crate::random;
 use crate::rules::Verdict;
 use crate::secrets::PhoneIndex;
 
-/// An SMS that somebody asks for.
-pub(super) struct Guarded {
-    pub(super) by: By,
-    load: Option<Load>,
-    allowed: bool,
-    emergency: bool,
-    ceilings: Ceilings,
-    event_id: Uuid,
-    /// What the audit log is told if it goes out.
-    event: Event,
-}
-
-/// Who asks for it, and for what.
+/// Who asks for an SMS, and for what.
 #[derive(Clone, Copy)]
 pub(super) struct Asking<'a> {
     /// A send or a resend.
@@ -43,21 +29,10 @@ pub(super) struct Asking<'a> {
     pub(super) receipt: Option<&'a DeviceReceipt>,
 }
 
-impl Guarded {
+impl Asked {
     /// Whether an SMS is sent at all.
     pub(super) fn is_texted(&self) -> bool {
         self.load.is_some()
-    }
-
-    pub(super) fn asked(&self) -> Asked<'_> {
-        Asked {
-            by: self.by,
-            load: self.load.as_ref(),
-            allowed: self.allowed,
-            emergency: self.emergency,
-            ceilings: &self.ceilings,
-            event: (self.event_id, &self.event),
-        }
     }
 
     fn refused(&self, reason: &'static str) -> Event {
@@ -69,11 +44,11 @@ impl Guarded {
 
 impl Otp {
     /// Finds out who asks, and refuses what needs no database to be refused.
-    pub(super) async fn guarded(
+    pub(super) async fn asked(
         &self,
         asking: Asking<'_>,
         now: DateTime<Utc>,
-    ) -> Result<Guarded, SendError> {
+    ) -> Result<Asked, SendError> {
         let (phone, index) = asking.phone;
         let client = self.clients.get(asking.client).ok_or(SendError::NotLive)?;
         let by = self.by(index, (asking.client, asking.receipt), now);
@@ -98,7 +73,7 @@ impl Otp {
             .request(asking.request.0)
             .trace(&asking.origin.trace_id);
         event.reason = reason;
-        let guarded = Guarded {
+        let asked = Asked {
             by,
             // No SMS is sent to a test number, so there is nothing to guard.
             load: (!is_test).then(|| self.load(asking)),
@@ -108,14 +83,14 @@ impl Otp {
             event_id: random::uuid_v7(self.random.as_ref(), now)?,
             event,
         };
-        if switches.kill && guarded.is_texted() {
+        if switches.kill && asked.is_texted() {
             let stopped = Weighed {
                 turned_away: Some(TurnedAway::by_operator()),
                 ..Weighed::default()
             };
-            return Err(self.turned_away(&guarded, stopped).await);
+            return Err(self.turned_away(&asked, stopped).await);
         }
-        Ok(guarded)
+        Ok(asked)
     }
 
     /// How this caller is held against the limits of a phone.
@@ -143,7 +118,7 @@ impl Otp {
         let prefix = self.keyring.lookup("prefix", phone.prefix().as_bytes());
         let mut scopes = vec![
             Scope::Client(asking.client.to_owned()),
-            Scope::Prefix(hex(&prefix)),
+            Scope::Prefix(format!("{:016x}", u64::from_be_bytes(short(&prefix)))),
             Scope::Service,
         ];
         scopes.extend(country.map(Scope::Country));
@@ -159,10 +134,10 @@ impl Otp {
     }
 
     /// Tells what an SMS that goes out made due.
-    pub(super) async fn note_admitted(&self, guarded: &Guarded, weighed: Weighed) {
+    pub(super) async fn note_admitted(&self, asked: &Asked, weighed: Weighed) {
         if let Some(excess) = &weighed.recorded {
             self.metrics.send_recorded(excess.reason);
-            let mut event = with_excess(guarded.refused(excess.reason), excess);
+            let mut event = with_excess(asked.refused(excess.reason), excess);
             event.outcome = Outcome::Recorded;
             self.audit.note(&event).await;
         }
@@ -172,13 +147,13 @@ impl Otp {
     }
 
     /// Records that an SMS was turned away, and why.
-    pub(super) async fn turned_away(&self, guarded: &Guarded, weighed: Weighed) -> SendError {
+    pub(super) async fn turned_away(&self, asked: &Asked, weighed: Weighed) -> SendError {
         for level in &weighed.levels {
             self.alerts.reached(level).await;
         }
         let turned_away = weighed.turned_away.unwrap_or_else(TurnedAway::by_operator);
         self.metrics.send_turned_away(turned_away.reason);
-        let mut event = guarded.refused(turned_away.reason);
+        let mut event = asked.refused(turned_away.reason);
         if let Some(excess) = &turned_away.excess {
             event = with_excess(event, excess);
         }
@@ -195,12 +170,7 @@ impl Otp {
 
     /// Records that the phone's limits refused an SMS; once a minute for each phone and reason, or
     /// whoever floods one would fill the log.
-    pub(super) async fn note_refused(
-        &self,
-        guarded: &Guarded,
-        error: &SendError,
-        now: DateTime<Utc>,
-    ) {
+    pub(super) async fn note_refused(&self, asked: &Asked, error: &SendError, now: DateTime<Utc>) {
         let reason = match error {
             SendError::Limited { refusal, .. } => refusal.limit.name(),
             SendError::SendsSpent { .. } => "sends_spent",
@@ -214,10 +184,10 @@ impl Otp {
             | SendError::Random(_) => return,
         };
         self.metrics.send_turned_away(reason);
-        if let Some(phone) = guarded.event.phone
+        if let Some(phone) = asked.event.phone
             && self.refusals.is_first(phone, reason, now)
         {
-            self.audit.note(&guarded.refused(reason)).await;
+            self.audit.note(&asked.refused(reason)).await;
         }
     }
 }
@@ -230,17 +200,7 @@ fn with_excess(event: Event, excess: &Excess) -> Event {
         .with("allowed", excess.allowed)
 }
 
-/// The first 64 bits of a keyed hash, in hex.
-fn hex(hash: &[u8]) -> String {
-    let bytes = hash.iter().take(8);
-    bytes.fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
-}
-
 /// The first 64 bits of a keyed hash.
 fn short(hash: &[u8]) -> [u8; 8] {
-    let mut short = [0; 8];
-    for (byte, source) in short.iter_mut().zip(hash) {
-        *byte = *source;
-    }
-    short
+    hash.first_chunk().copied().unwrap_or_default()
 }

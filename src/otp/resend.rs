@@ -56,8 +56,8 @@ impl Otp {
             origin: &ask.origin,
             receipt: ask.receipt.as_ref(),
         };
-        let guarded = self.guarded(asking, now).await?;
-        let by = guarded.by;
+        let asked = self.asked(asking, now).await?;
+        let by = asked.by;
         let more = OneMore {
             request: id,
             owners: &ask.caller.owners(),
@@ -66,10 +66,10 @@ impl Otp {
             keep_key,
             now,
         };
-        let admitted = self.store.admit_again(&more, guarded.asked(), &self.policy);
+        let admitted = self.store.admit_again(&more, &asked, &self.policy);
         let stored = match admitted.await? {
             Again::Admitted(stored, weighed) => {
-                self.note_admitted(&guarded, weighed).await;
+                self.note_admitted(&asked, weighed).await;
                 stored
             }
             // Whoever began it died; or this process stood still, and somebody took over.
@@ -78,11 +78,11 @@ impl Otp {
             }
             Again::Refused(stored) => {
                 let error = resend_refused(&self.policy, &stored.standing, by, now);
-                self.note_refused(&guarded, &error, now).await;
+                self.note_refused(&asked, &error, now).await;
                 return Err(error);
             }
             Again::TurnedAway(weighed) => {
-                return Err(self.turned_away(&guarded, weighed).await);
+                return Err(self.turned_away(&asked, weighed).await);
             }
             Again::Gone => return Err(SendError::NotLive),
         };
@@ -103,7 +103,7 @@ impl Otp {
             },
             phone: &phone,
             code: &code,
-            texted: guarded.is_texted(),
+            texted: asked.is_texted(),
             key: kept_key.unwrap_or(operation.id),
             expires_at: stored.standing.expires_at,
         })

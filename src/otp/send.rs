@@ -181,13 +181,13 @@ impl Otp {
             origin: &ask.origin,
             receipt: ask.receipt.as_ref(),
         };
-        let guarded = self.guarded(asking, now).await?;
-        let by = guarded.by;
+        let asked = self.asked(asking, now).await?;
+        let by = asked.by;
 
-        let admitted = self.store.admit(&new, guarded.asked(), &self.policy);
+        let admitted = self.store.admit(&new, &asked, &self.policy);
         let phone = match admitted.await? {
             Admission::Admitted(begun, weighed) => {
-                self.note_admitted(&guarded, weighed).await;
+                self.note_admitted(&asked, weighed).await;
                 begun.phone
             }
             // Whoever began it died; or this process stood still, and somebody took over.
@@ -197,11 +197,11 @@ impl Otp {
             }
             Admission::Refused(phone) => {
                 let error = refused(&self.policy, &phone, by, now);
-                self.note_refused(&guarded, &error, now).await;
+                self.note_refused(&asked, &error, now).await;
                 return Err(error);
             }
             Admission::TurnedAway(weighed) => {
-                return Err(self.turned_away(&guarded, weighed).await);
+                return Err(self.turned_away(&asked, weighed).await);
             }
         };
 
@@ -219,7 +219,7 @@ impl Otp {
             sent,
             phone: &ask.phone,
             code: &code,
-            texted: guarded.is_texted(),
+            texted: asked.is_texted(),
             key: operation.id,
             expires_at,
         })

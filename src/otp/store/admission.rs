@@ -19,19 +19,20 @@ use crate::otp::phone_state::{By, PhoneState};
 use crate::otp::weigh::{Weighed, Who};
 
 /// Who asks for an SMS, and what it is counted in.
-#[derive(Clone, Copy)]
-pub(in crate::otp) struct Asked<'a> {
+pub(in crate::otp) struct Asked {
     pub(in crate::otp) by: By,
     /// `None` for a test number, to which no SMS is sent.
-    pub(in crate::otp) load: Option<&'a Load>,
+    pub(in crate::otp) load: Option<Load>,
     /// An operator lets the number or the address through.
     pub(in crate::otp) allowed: bool,
     /// An operator allows SMS to known users only.
     pub(in crate::otp) emergency: bool,
     /// The client's own ceilings.
-    pub(in crate::otp) ceilings: &'a Ceilings,
-    /// What is written to the audit log with it, and its id there.
-    pub(in crate::otp) event: (Uuid, &'a Event),
+    pub(in crate::otp) ceilings: Ceilings,
+    /// What is written to the audit log with it.
+    pub(in crate::otp) event: Event,
+    /// That event's id.
+    pub(in crate::otp) event_id: Uuid,
 }
 
 /// What came of asking to send a new code.
@@ -59,9 +60,9 @@ pub(in crate::otp) enum Again {
     Gone,
 }
 
-impl Asked<'_> {
+impl Asked {
     /// The limits to try, in turn: an allowance is for whom the phone's own limits refuse.
-    fn ways(self) -> &'static [By] {
+    fn ways(&self) -> &'static [By] {
         match self.by {
             By::Anybody => &[By::Anybody],
             By::KnownDevice => &[By::Anybody, By::KnownDevice],
@@ -69,15 +70,33 @@ impl Asked<'_> {
         }
     }
 
-    /// Takes all but the phone's limits.
+    /// Takes all but the phone's limits, and ends the transaction: it is carried out with its audit
+    /// event, or undone if it is turned away.
+    async fn end(
+        &self,
+        mut transaction: Transaction<'_, Postgres>,
+        account: bool,
+        policy: &Policy,
+        now: DateTime<Utc>,
+    ) -> Result<Weighed, StoreError> {
+        let weighed = self.weigh(&mut transaction, account, policy, now).await?;
+        if weighed.turned_away.is_some() {
+            transaction.rollback().await?;
+        } else {
+            audit::store::insert(&mut *transaction, self.event_id, now, &self.event).await?;
+            transaction.commit().await?;
+        }
+        Ok(weighed)
+    }
+
     async fn weigh(
-        self,
+        &self,
         transaction: &mut Transaction<'_, Postgres>,
         account: bool,
         policy: &Policy,
         now: DateTime<Utc>,
     ) -> Result<Weighed, StoreError> {
-        let Some(load) = self.load else {
+        let Some(load) = &self.load else {
             return Ok(Weighed::default());
         };
         let guard = &policy.guard;
@@ -87,7 +106,7 @@ impl Asked<'_> {
             known: account || self.by == By::KnownDevice || self.allowed,
             exempt: self.allowed,
             emergency: self.emergency,
-            ceilings: self.ceilings,
+            ceilings: &self.ceilings,
             price: load.price,
         };
         Ok(guard.weigh(&taken, who, now))
@@ -99,25 +118,22 @@ impl Store {
     pub(in crate::otp) async fn admit(
         &self,
         new: &NewRequest<'_>,
-        asked: Asked<'_>,
+        asked: &Asked,
         policy: &Policy,
     ) -> Result<Admission, StoreError> {
         let mut transaction = self.pool.begin().await?;
         for by in asked.ways() {
-            let begun = admit::begin(&mut transaction, new, (*by, asked.load), policy).await?;
+            let begun =
+                admit::begin(&mut transaction, new, (*by, asked.load.as_ref()), policy).await?;
             let Some(begun) = begun else { continue };
-            let account = begun.account;
             let weighed = asked
-                .weigh(&mut transaction, account, policy, new.now)
+                .end(transaction, begun.account, policy, new.now)
                 .await?;
-            if weighed.turned_away.is_some() {
-                transaction.rollback().await?;
-                return Ok(Admission::TurnedAway(weighed));
-            }
-            let (id, event) = asked.event;
-            audit::store::insert(&mut *transaction, id, new.now, event).await?;
-            transaction.commit().await?;
-            return Ok(Admission::Admitted(begun, weighed));
+            return Ok(if weighed.turned_away.is_some() {
+                Admission::TurnedAway(weighed)
+            } else {
+                Admission::Admitted(begun, weighed)
+            });
         }
         let (begun, phone) = admit::look(&mut transaction, new.phone, new.id).await?;
         transaction.rollback().await?;
@@ -132,7 +148,7 @@ impl Store {
     pub(in crate::otp) async fn admit_again(
         &self,
         more: &OneMore<'_>,
-        asked: Asked<'_>,
+        asked: &Asked,
         policy: &Policy,
     ) -> Result<Again, StoreError> {
         let mut transaction = self.pool.begin().await?;
@@ -141,17 +157,12 @@ impl Store {
             let Some((stored, account)) = begun else {
                 continue;
             };
-            let weighed = asked
-                .weigh(&mut transaction, account, policy, more.now)
-                .await?;
-            if weighed.turned_away.is_some() {
-                transaction.rollback().await?;
-                return Ok(Again::TurnedAway(weighed));
-            }
-            let (id, event) = asked.event;
-            audit::store::insert(&mut *transaction, id, more.now, event).await?;
-            transaction.commit().await?;
-            return Ok(Again::Admitted(Box::new(stored), weighed));
+            let weighed = asked.end(transaction, account, policy, more.now).await?;
+            return Ok(if weighed.turned_away.is_some() {
+                Again::TurnedAway(weighed)
+            } else {
+                Again::Admitted(Box::new(stored), weighed)
+            });
         }
         let stored = find(&mut *transaction, more.request).await?;
         transaction.rollback().await?;
