@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
 
 /// Tells what time it is. Everything that decides takes `now` as a parameter; only the outermost
 /// layer asks a `Clock`.
@@ -18,6 +18,11 @@ pub trait Clock: Send + Sync {
             .to_std()
             .unwrap_or(Duration::ZERO)
     }
+}
+
+/// A time as everybody outside sees it: RFC 3339, UTC, `Z`, to the millisecond.
+pub fn rfc3339(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// The operating system's clock.

@@ -9,7 +9,6 @@ mod store;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::SecondsFormat;
 use serde_json::json;
 use sqlx::PgPool;
 use tokio::time::sleep;
@@ -17,7 +16,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::audit::{Action, Actor, Audit, Event, Outcome};
-use crate::clock::Clock;
+use crate::clock::{Clock, rfc3339};
 use crate::limit::budget::Level;
 use crate::metrics::Metrics;
 use crate::standard_webhooks::Signer;
@@ -84,16 +83,13 @@ impl Alerts {
         let id = self.audit.record(&event).await;
         if let Some(hook) = &self.hook {
             let now = self.clock.now();
-            let time = |time: chrono::DateTime<chrono::Utc>| {
-                time.to_rfc3339_opts(SecondsFormat::Millis, true)
-            };
             let body = json!({
                 "type": "spend.warning",
-                "timestamp": time(now),
+                "timestamp": rfc3339(now),
                 "data": {
                     "scope": scope,
                     "period": period,
-                    "period_start": time(level.start),
+                    "period_start": rfc3339(level.start),
                     "percent": percent,
                 },
             });

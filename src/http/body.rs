@@ -1,6 +1,7 @@
 //! Reading JSON bodies: every missing or malformed field is reported at once, by JSON pointer.
 
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use super::codes::Code;
 use super::problem::Problem;
@@ -77,6 +78,14 @@ impl Faults {
             .collect();
         (!faults.is_empty()).then(|| Problem::fields(&faults))
     }
+}
+
+/// A UUID as it is written here: 36 characters, the hyphenated form, and none of the others that the
+/// library reads.
+pub fn uuid(text: &str) -> Option<Uuid> {
+    (text.len() == 36)
+        .then(|| Uuid::try_parse(text).ok())
+        .flatten()
 }
 
 /// `application/json`, with any parameters.

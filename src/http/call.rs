@@ -158,6 +158,12 @@ impl Call {
         problem.render(&self.state.issuer, &self.trace_id.0)
     }
 
+    /// The answer that an outcome is.
+    pub fn answer(&self, outcome: Result<Reply, Problem>) -> HttpResponse {
+        let reply = outcome.unwrap_or_else(|problem| self.render(problem));
+        reply.into_response()
+    }
+
     /// Runs the work of a POST to its end even if the caller hangs up: a sent SMS must be
     /// recorded, and a claimed key must not stay claimed.
     pub async fn to_the_end<F>(self, work: impl FnOnce(Self) -> F) -> HttpResponse
@@ -170,9 +176,7 @@ impl Call {
         let outcome = task
             .await
             .unwrap_or_else(|error| Err(Problem::internal(&error)));
-        outcome
-            .unwrap_or_else(|problem| call.render(problem))
-            .into_response()
+        call.answer(outcome)
     }
 
     /// Does the work once for each `Idempotency-Key` of a client, and gives repeats the first

@@ -3,15 +3,15 @@
 use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Bytes, Path};
-use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::body::{Faults, Fields};
+use super::body::{Faults, Fields, uuid};
 use super::call::Call;
 use super::codes::Code;
 use super::problem::Problem;
 use super::reply::Reply;
+use crate::clock::rfc3339;
 use crate::device_receipt::DeviceReceipt;
 use crate::limit::Quota;
 use crate::otp::code::Guess;
@@ -141,10 +141,7 @@ pub async fn report(call: Call, path: Path<String>) -> HttpResponse {
             resend_at: rfc3339(report.resend_at),
         })
     };
-    let reply = found.await.map(|body| Reply::json(200, &body));
-    reply
-        .unwrap_or_else(|problem| call.render(problem))
-        .into_response()
+    call.answer(found.await.map(|body| Reply::json(200, &body)))
 }
 
 impl Call {
@@ -196,10 +193,7 @@ fn receipt(fields: &Fields) -> Result<Option<DeviceReceipt>, Problem> {
 }
 
 fn parse_id(text: &str) -> Option<RequestId> {
-    // 36 characters: the hyphenated form, and none of the others that uuid reads.
-    (text.len() == 36)
-        .then(|| Uuid::try_parse(text).ok().map(RequestId))
-        .flatten()
+    uuid(text).map(RequestId)
 }
 
 fn issued_reply(status: u16, issued: Issued) -> Reply {
@@ -232,11 +226,6 @@ pub fn signed_in_reply(signed_in: &SignedIn) -> Reply {
         device_receipt: signed_in.receipt.expose(),
     };
     Reply::json(200, &body)
-}
-
-/// A time as callers see it: RFC 3339, UTC, `Z`.
-pub fn rfc3339(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// Adds what is left of the address's limits to an answer, good or bad.

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
 use otp_auth::audit::{Action, Actor, Audit, Event, Outcome};
 use otp_auth::clock::Clock as _;
-use otp_auth::http::otp::rfc3339;
+use otp_auth::clock::rfc3339;
 use otp_auth::limit::per_address::AddressKey;
 use otp_auth::limit::per_ip::Network;
 use otp_auth::random::{SystemRandom, uuid_v4, uuid_v7};

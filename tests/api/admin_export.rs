@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use otp_auth::audit::{Action, Actor, Event, Outcome};
 use otp_auth::clock::Clock as _;
-use otp_auth::http::otp::rfc3339;
+use otp_auth::clock::rfc3339;
 use reqwest::Method;
 use serde_json::Value;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};

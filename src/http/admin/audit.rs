@@ -14,9 +14,9 @@ use uuid::Uuid;
 
 use super::query::{self, Query};
 use crate::audit::{Action, Audit, Entry, Filter, Outcome, Place};
+use crate::clock::rfc3339;
 use crate::database::StoreError;
 use crate::http::call::Call;
-use crate::http::otp::rfc3339;
 use crate::http::problem::Problem;
 use crate::http::reply::Reply;
 use crate::secrets::PhoneIndex;
@@ -94,10 +94,7 @@ pub(super) async fn list(call: Call) -> HttpResponse {
         let events = entries.into_iter().map(EventBody::from).collect();
         Ok::<_, Problem>(Reply::json(200, &PageBody { events, next }))
     };
-    let reply = found.await;
-    reply
-        .unwrap_or_else(|problem| call.render(problem))
-        .into_response()
+    call.answer(found.await)
 }
 
 /// `GET /admin/v1/audit/export`: every event of a span as JSON lines, read page by page while it is

@@ -19,8 +19,5 @@ pub(super) async fn show(call: Call, path: Path<String>) -> HttpResponse {
         let entry = entry.ok_or_else(not_found)?;
         Ok::<_, Problem>(Reply::json(200, &EventBody::from(entry)))
     };
-    let reply = found.await;
-    reply
-        .unwrap_or_else(|problem| call.render(problem))
-        .into_response()
+    call.answer(found.await)
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use crate::http::body::Faults;
+use crate::http::body::{self, Faults};
 use crate::http::problem::Problem;
 
 /// The parameters of a call, and what is wrong with them.
@@ -55,9 +55,5 @@ pub(super) fn time(text: &str) -> Result<DateTime<Utc>, &'static str> {
 }
 
 pub(super) fn id(text: &str) -> Result<Uuid, &'static str> {
-    // 36 characters: the hyphenated form, and none of the others that uuid reads.
-    (text.len() == 36)
-        .then(|| Uuid::try_parse(text).ok())
-        .flatten()
-        .ok_or("must be a UUID")
+    body::uuid(text).ok_or("must be a UUID")
 }

@@ -8,10 +8,10 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::reason;
+use crate::clock::rfc3339;
 use crate::http::body::{Faults, Fields};
 use crate::http::call::Call;
 use crate::http::codes::Code;
-use crate::http::otp::rfc3339;
 use crate::http::problem::Problem;
 use crate::http::reply::Reply;
 use crate::rules::target::{Kind, Target};

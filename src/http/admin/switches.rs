@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::reason;
 use crate::audit::Remark;
+use crate::clock::rfc3339;
 use crate::http::body::{Faults, Fields};
 use crate::http::call::Call;
 use crate::http::codes::Code;
-use crate::http::otp::rfc3339;
 use crate::http::problem::Problem;
 use crate::http::read;
 use crate::http::reply::Reply;
