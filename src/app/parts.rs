@@ -11,7 +11,7 @@ use secrecy::ExposeSecret as _;
 use secrecy::zeroize::Zeroizing;
 use sqlx::PgPool;
 
-use super::policies::policy;
+use super::policies::{policy, sends_of_address};
 use super::{Deps, StartError};
 use crate::alerts::{Alerts, Hook};
 use crate::audit::Audit;
@@ -85,11 +85,10 @@ pub(super) fn state(
         }),
         refusals: Refusals::default(),
     });
-    let ip = &settings.limits.ip;
     let network = &settings.limits.network;
-    let limit = |addresses: &[_], networks: &[_]| {
+    let limit = |addresses: &[IpWindow], networks: &[_]| {
         let clock = Arc::clone(&deps.clock);
-        IpLimit::new(&windows(addresses), &windows(networks), clock)
+        IpLimit::new(addresses, &windows(networks), clock)
     };
     Ok(State {
         audit: Arc::clone(&audit),
@@ -100,18 +99,14 @@ pub(super) fn state(
         },
         denials: Denials::default(),
         send_limit: limit(
-            &[
-                (ip.sends_per_minute, 60),
-                (ip.sends_per_10_minutes, 600),
-                (ip.sends_per_hour, 3600),
-            ],
+            &sends_of_address(settings),
             &[
                 (network.sends_per_minute, 60),
                 (network.sends_per_hour, 3600),
             ],
         ),
         verify_limit: limit(
-            &[(ip.verifies_per_minute, 60)],
+            &windows(&[(settings.limits.ip.verifies_per_minute, 60)]),
             &[(network.verifies_per_minute, 60)],
         ),
         sign_in: SignIn {

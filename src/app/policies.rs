@@ -9,6 +9,7 @@ use super::parts::windows;
 use crate::config::Settings;
 use crate::limit::budget::{SpendPolicy, UnverifiedPolicy};
 use crate::limit::per_address::AddressPolicy;
+use crate::limit::per_ip::IpWindow;
 use crate::limit::per_phone::{SendPolicy, Window};
 use crate::otp::weigh::GuardPolicy;
 use crate::otp::{DevicePolicy, FailurePolicy, Policy};
@@ -67,11 +68,7 @@ fn guard(settings: &Settings) -> GuardPolicy {
     let home = settings.phone.default_region();
     GuardPolicy {
         address: AddressPolicy {
-            windows: windows(&[
-                (ip.sends_per_minute, 60),
-                (ip.sends_per_10_minutes, 600),
-                (ip.sends_per_hour, 3600),
-            ]),
+            windows: sends_of_address(settings),
             phones_per_day: ip.phones_per_day.map(NonZeroU32::get),
             countries_per_day: ip.countries_per_day.map(NonZeroU32::get),
         },
@@ -90,6 +87,16 @@ fn guard(settings: &Settings) -> GuardPolicy {
             trust_accounts: pumping.trust_accounts,
         },
     }
+}
+
+/// What one address may send, for the first line in memory and for the count that replicas share.
+pub(super) fn sends_of_address(settings: &Settings) -> Vec<IpWindow> {
+    let ip = &settings.limits.ip;
+    windows(&[
+        (ip.sends_per_minute, 60),
+        (ip.sends_per_10_minutes, 600),
+        (ip.sends_per_hour, 3600),
+    ])
 }
 
 fn count(most: NonZeroU32) -> i32 {

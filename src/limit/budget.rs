@@ -99,9 +99,6 @@ pub enum Period {
 }
 
 impl Period {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Hour, Self::Day, Self::Month];
-
     /// The name in the database, in logs and in metrics.
     pub fn name(self) -> &'static str {
         match self {
@@ -152,10 +149,10 @@ impl Scope {
 }
 
 /// A row of counters with one more SMS in it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Counter {
     /// When its windows began.
-    pub starts: Option<Starts>,
+    pub starts: Starts,
     /// SMS in this hour and day.
     pub messages: (i64, i64),
     /// Their cost in this hour, day and month, in millionths.
@@ -197,7 +194,7 @@ pub struct Level {
 }
 
 /// The parts of a ceiling, in percent, at which a warning is given.
-pub const WARN_AT: [u8; 3] = [50, 80, 100];
+const WARN_AT: [u8; 3] = [50, 80, 100];
 
 /// One ceiling of one counter.
 struct Use {
@@ -296,9 +293,6 @@ pub fn levels_reached(
     ceilings: &Ceilings,
     price: i64,
 ) -> Vec<Level> {
-    let Some(starts) = counter.starts else {
-        return Vec::new();
-    };
     let mut levels = Vec::new();
     for used in uses(counter, ceilings, price) {
         for percent in WARN_AT {
@@ -309,7 +303,7 @@ pub fn levels_reached(
                 levels.push(Level {
                     scope: scope.clone(),
                     period: used.period,
-                    start: used.period.of(starts),
+                    start: used.period.of(counter.starts),
                     percent,
                 });
             }

@@ -175,8 +175,27 @@ impl Otp {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use super::phone_state::PhoneState;
     use super::*;
-    use crate::limit::per_phone::Window;
+    use crate::limit::per_phone::{KnownHistory, SendHistory, Window};
+
+    /// So many seconds after some moment.
+    pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+    }
+
+    /// A phone that was sent one code at that moment.
+    pub(crate) fn phone() -> PhoneState {
+        PhoneState {
+            history: SendHistory {
+                send_log: vec![at(0)],
+                cooldown_until: at(30),
+            },
+            locked_until: None,
+            failures_in_row: 0,
+            known: KnownHistory::default(),
+        }
+    }
 
     /// Rules that leave out what most tests do not ask about.
     pub(crate) fn policy() -> Policy {

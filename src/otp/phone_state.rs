@@ -113,23 +113,7 @@ impl PhoneState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::otp::tests::policy;
-
-    fn at(seconds: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
-    }
-
-    fn phone() -> PhoneState {
-        PhoneState {
-            history: SendHistory {
-                send_log: vec![at(0)],
-                cooldown_until: at(30),
-            },
-            locked_until: None,
-            failures_in_row: 0,
-            known: KnownHistory::default(),
-        }
-    }
+    use crate::otp::tests::{at, phone, policy};
 
     fn locked(phone: &PhoneState, by: By, now: i64) -> Option<i64> {
         let until = phone.locked_until(by, &policy(), at(now))?;

@@ -171,12 +171,7 @@ impl Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limit::per_phone::{KnownHistory, SendHistory};
-    use crate::otp::tests::policy;
-
-    fn at(seconds: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
-    }
+    use crate::otp::tests::{at, phone, policy};
 
     fn pending() -> Standing {
         Standing {
@@ -186,15 +181,7 @@ mod tests {
             live: true,
             sends: 1,
             attempts: 0,
-            phone: PhoneState {
-                history: SendHistory {
-                    send_log: vec![at(0)],
-                    cooldown_until: at(30),
-                },
-                locked_until: None,
-                failures_in_row: 0,
-                known: KnownHistory::default(),
-            },
+            phone: phone(),
         }
     }
 

@@ -132,11 +132,11 @@ pub(super) async fn take(
         let scope = load.scopes.iter().find(|scope| scope.name() == row.scope);
         let scope = scope.ok_or(StoreError::Corrupt("counter"))?;
         let counter = Counter {
-            starts: Some(Starts {
+            starts: Starts {
                 hour: row.hour_start,
                 day: row.day_start,
                 month: row.month_start,
-            }),
+            },
             messages: (row.hour_messages.into(), row.day_messages.into()),
             cost: (row.hour_cost, row.day_cost, row.month_cost),
             unverified: (row.hour_unverified.into(), row.day_unverified.into()),
