@@ -96,6 +96,7 @@ pub(super) fn state(
             pool: pool.clone(),
             keyring: Arc::clone(&keyring),
             random: Arc::clone(&deps.random),
+            stop_at: otp.policy.failures.in_row,
         },
         denials: Denials::default(),
         send_limit: limit(

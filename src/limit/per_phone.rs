@@ -14,10 +14,6 @@ use super::{Limit, Quota, Refusal};
 /// window (startmessaging.com, read 2026-11-23: 3 sends in 5 minutes).
 pub const COOLDOWN_WINDOW_SECONDS: i64 = 300;
 
-/// Wrong codes in a row that stop a phone until an operator lifts it (NIST SP 800-63B-4 section
-/// 3.2.2: no more than 100 consecutive failed attempts).
-pub const HARD_STOP: i32 = 100;
-
 /// A sliding window: at most `most` sends in any `seconds`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {

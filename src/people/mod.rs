@@ -13,7 +13,6 @@ use uuid::Uuid;
 
 use crate::audit::{Action, Actor, Event, Outcome, Remark};
 use crate::database::StoreError;
-use crate::limit::per_phone::HARD_STOP;
 use crate::phone::PhoneNumber;
 use crate::random::{self, Random};
 use crate::secrets::{Keyring, PhoneIndex};
@@ -26,6 +25,8 @@ pub struct People {
     pub keyring: Arc<Keyring>,
     /// Ids of audit events.
     pub random: Arc<dyn Random>,
+    /// Wrong codes in a row that stop a phone.
+    pub stop_at: i32,
 }
 
 /// Where a phone stands. A phone nobody heard of has nothing and stands nowhere.
@@ -39,15 +40,10 @@ pub struct Standing {
     pub locked_until: Option<DateTime<Utc>>,
     /// Wrong codes since the last right one.
     pub failures_in_row: i32,
+    /// Whether those are so many that the phone waits for an operator.
+    pub is_stopped: bool,
     /// SMS in the last 24 hours.
     pub sends_in_24_hours: i32,
-}
-
-impl Standing {
-    /// Whether so many wrong codes in a row were tried that the phone waits for an operator.
-    pub fn is_stopped(&self) -> bool {
-        self.failures_in_row >= HARD_STOP
-    }
 }
 
 impl People {
@@ -58,7 +54,7 @@ impl People {
         now: DateTime<Utc>,
     ) -> Result<Standing, StoreError> {
         let phone = self.keyring.phone_index(phone);
-        store::standing(&self.pool, phone, now).await
+        store::standing(&self.pool, phone, self.stop_at, now).await
     }
 
     /// Takes a phone's lock and stop away, with the failures that led to them, and says where it
@@ -77,7 +73,7 @@ impl People {
             .trace(trace_id)
             .with("reason", why.as_str());
         store::unlock(&self.pool, phone, id, event, now).await?;
-        store::standing(&self.pool, phone, now).await
+        store::standing(&self.pool, phone, self.stop_at, now).await
     }
 
     /// Destroys what identifies a user: his row, his sessions, his requests with his sealed number,

@@ -12,6 +12,7 @@ use crate::secrets::PhoneIndex;
 pub(super) async fn standing(
     pool: &PgPool,
     phone: PhoneIndex,
+    stop_at: i32,
     now: DateTime<Utc>,
 ) -> Result<Standing, StoreError> {
     let row = sqlx::query!(
@@ -35,6 +36,7 @@ pub(super) async fn standing(
         user: row.user,
         locked_until: row.locked_until,
         failures_in_row: row.failures_in_row,
+        is_stopped: row.failures_in_row >= stop_at,
         sends_in_24_hours: row.sends,
     })
 }

@@ -91,6 +91,20 @@ async fn a_look_up_tells_where_a_phone_stands(_: PgPoolOptions, connect: PgConne
     assert_eq!(look_up(&app, PHONE).await["stopped"], true);
 }
 
+/// A look-up must say of a phone what its limits do.
+#[sqlx::test]
+async fn a_phone_is_stopped_where_the_settings_say(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
+    let sooner = [("LIMITS__PHONE__FAILURES_IN_ROW", "3")];
+    let app = world.instance_with(&sooner, "").await;
+    let id = app.sent(PHONE).await;
+    let code = wrong(&world.code(PHONE));
+    for stopped in [false, false, true] {
+        assert_eq!(app.verify(&id, &code).await.status, 401);
+        assert_eq!(look_up(&app, PHONE).await["stopped"], stopped);
+    }
+}
+
 #[sqlx::test]
 async fn an_unlocked_phone_can_log_in_at_once_and_the_log_says_why(
     _: PgPoolOptions,

@@ -35,7 +35,7 @@ impl From<Standing> for StandingBody {
             user_id: standing.user,
             locked_until: standing.locked_until.map(rfc3339),
             failures_in_row: standing.failures_in_row,
-            stopped: standing.is_stopped(),
+            stopped: standing.is_stopped,
             sends_in_24_hours: standing.sends_in_24_hours,
         }
     }
