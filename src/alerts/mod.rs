@@ -1,4 +1,5 @@
-//! Warnings to whoever watches the bill: once for each ceiling, window and level, over all replicas.
+//! Warnings to whoever watches the bill: once for each ceiling, window and level, over all replicas. That a
+//! country's budget of unused codes refuses new users is one too.
 //!
 //! A warning is a line in the log, a metric, an event of the audit log, and a POST to `alerts.webhook_url`
 //! if there is one. The POST is made in the background and tried a few times; who must not miss a warning
@@ -72,7 +73,7 @@ impl Alerts {
             scope,
             period,
             percent,
-            "spending reached a part of its ceiling"
+            "spending reached a part of a ceiling, or unused codes reached a country's budget"
         );
         self.metrics.spend_warning(period, percent);
         let event = Event::new(Action::SpendWarning, Outcome::Recorded, Actor::Service)
@@ -109,12 +110,12 @@ impl Hook {
         for pause in PAUSES.map(Some).into_iter().chain([None]) {
             let request = self.http.post(self.url.clone());
             let request = self.signer.sign(request, id, clock.now(), body.to_owned());
-            match request
-                .send()
-                .await
-                .and_then(reqwest::Response::error_for_status)
-            {
-                Ok(_) => return,
+            match request.send().await {
+                Ok(answer) if answer.status().is_success() => return,
+                Ok(answer) => {
+                    let status = answer.status().as_u16();
+                    tracing::warn!(status, "spending warning not delivered");
+                }
                 Err(error) => {
                     let error = error.without_url();
                     tracing::warn!(error = %Chain(&error), "spending warning not delivered");

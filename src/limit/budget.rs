@@ -180,7 +180,19 @@ pub struct Excess {
     pub wait: Duration,
 }
 
-/// Which part of a ceiling is spent.
+impl Excess {
+    /// That all of it is spent.
+    pub fn level(&self, now: DateTime<Utc>) -> Level {
+        Level {
+            scope: self.scope.clone(),
+            period: self.period,
+            start: self.period.start(now),
+            percent: 100,
+        }
+    }
+}
+
+/// Which part of a ceiling is spent, or of a country's budget of unused codes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Level {
     /// Whose ceiling.

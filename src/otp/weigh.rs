@@ -137,12 +137,11 @@ impl GuardPolicy {
             wait: LATER,
             excess: None,
         });
-        let spent = ceiling.as_ref().map(|over| Level {
-            scope: over.scope.clone(),
-            period: over.period,
-            start: over.period.start(now),
-            percent: 100,
-        });
+        // A prefix's budget is not worth a warning: each is one carrier's block, and there are many.
+        let of_country = |over: &&Excess| matches!(over.scope, Scope::Country(_));
+        let short = unverified.as_ref().filter(of_country);
+        let short = short.map(|over| over.level(now));
+        let spent = ceiling.as_ref().map(|over| over.level(now));
         let ceiling = ceiling.map(|over| TurnedAway::by(Spent::Money, over));
         let unverified = unverified.map(|over| TurnedAway::by(Spent::Budget, over));
         weighed.turned_away = [address, ceiling, emergency, unverified]
@@ -153,6 +152,7 @@ impl GuardPolicy {
             // What it would have been counted in is as it was; but a ceiling was reached.
             weighed.levels = spent.into_iter().collect();
         }
+        weighed.levels.extend(short);
         weighed
     }
 
