@@ -206,7 +206,7 @@ impl From<SendError> for Problem {
                 .wait(wait)
                 .quotas(quotas),
             SendError::TooManyAttempts { wait } => Self::new(Code::TooManyAttempts).wait(wait),
-            SendError::CountryNotAllowed => Self::new(Code::PhoneNumberNotAllowed),
+            SendError::NotAllowed => Self::new(Code::PhoneNumberNotAllowed),
             SendError::TurnedAway {
                 turned_away,
                 decision,

@@ -101,6 +101,7 @@ impl Otp {
                 request,
                 attempts: reserved.attempts,
                 locked: reserved.locked,
+                brought: reserved.brought,
             }),
             Verdict::AlreadyUsed | Verdict::Gone => Err(VerifyError::NotLive),
             Verdict::Spent => Err(self.too_many(&request, by, now)),

@@ -36,9 +36,7 @@ impl Asked {
     }
 
     fn refused(&self, reason: &'static str) -> Event {
-        let mut event = self.event.clone().reason(reason);
-        event.outcome = Outcome::Refused;
-        event
+        refused(&self.event, reason)
     }
 }
 
@@ -53,12 +51,7 @@ impl Otp {
         let client = self.clients.get(asking.client).ok_or(SendError::NotLive)?;
         let by = self.by(index, (asking.client, asking.receipt), now);
         let is_test = by == By::TestNumber;
-        let is_accepted =
-            client.may_send_to(phone.country()) && self.test_numbers.accepts_without_code(index);
-        if !is_test && !is_accepted {
-            return Err(SendError::CountryNotAllowed);
-        }
-        let lets_through = |verdict| verdict == Some(Verdict::Allow);
+        let verdict = self.rules.phone(phone, now);
         let address = asking.origin.address;
         let by_network = address.and_then(|address| self.rules.network(address, now));
         let switches = self.rules.switches();
@@ -73,11 +66,22 @@ impl Otp {
             .request(asking.request.0)
             .trace(&asking.origin.trace_id);
         event.reason = reason;
+        let is_accepted =
+            client.may_send_to(phone.country()) && self.test_numbers.accepts_without_code(index);
+        if verdict == Some(Verdict::Block) {
+            self.note_once(&event, "blocked", now).await;
+            return Err(SendError::NotAllowed);
+        }
+        if !is_test && !is_accepted {
+            self.note_once(&event, "country", now).await;
+            return Err(SendError::NotAllowed);
+        }
+        let lets_through = |verdict| verdict == Some(Verdict::Allow);
         let asked = Asked {
             by,
             // No SMS is sent to a test number, so there is nothing to guard.
             load: (!is_test).then(|| self.load(asking)),
-            allowed: lets_through(self.rules.phone(phone, now)) || lets_through(by_network),
+            allowed: lets_through(verdict) || lets_through(by_network),
             emergency: switches.emergency,
             ceilings: client.ceilings,
             event_id: random::uuid_v7(self.random.as_ref(), now)?,
@@ -168,14 +172,13 @@ impl Otp {
         }
     }
 
-    /// Records that the phone's limits refused an SMS; once a minute for each phone and reason, or
-    /// whoever floods one would fill the log.
+    /// Records that the phone's limits refused an SMS.
     pub(super) async fn note_refused(&self, asked: &Asked, error: &SendError, now: DateTime<Utc>) {
         let reason = match error {
             SendError::Limited { refusal, .. } => refusal.limit.name(),
             SendError::SendsSpent { .. } => "sends_spent",
             SendError::TooManyAttempts { .. } => "locked",
-            SendError::CountryNotAllowed
+            SendError::NotAllowed
             | SendError::TurnedAway { .. }
             | SendError::NotLive
             | SendError::Provider { .. }
@@ -183,13 +186,24 @@ impl Otp {
             | SendError::Seal
             | SendError::Random(_) => return,
         };
+        self.note_once(&asked.event, reason, now).await;
+    }
+
+    /// Records a refusal that only its phone is to blame for; once a minute for each phone and reason, or
+    /// whoever floods one would fill the log.
+    async fn note_once(&self, event: &Event, reason: &'static str, now: DateTime<Utc>) {
         self.metrics.send_turned_away(reason);
-        if let Some(phone) = asked.event.phone
-            && self.refusals.is_first(phone, reason, now)
-        {
-            self.audit.note(&asked.refused(reason)).await;
+        let is_first = |phone| self.refusals.is_first(phone, reason, now);
+        if event.phone.is_some_and(is_first) {
+            self.audit.note(&refused(event, reason)).await;
         }
     }
+}
+
+fn refused(event: &Event, reason: &'static str) -> Event {
+    let mut event = event.clone().reason(reason);
+    event.outcome = Outcome::Refused;
+    event
 }
 
 fn with_excess(event: Event, excess: &Excess) -> Event {

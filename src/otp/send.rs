@@ -84,9 +84,9 @@ pub enum SendError {
         /// Time until a new code can be asked for.
         wait: Duration,
     },
-    /// The client may not send to this country.
-    #[error("the client may not send to this country")]
-    CountryNotAllowed,
+    /// The client may not send to this country, or an operator blocked the number.
+    #[error("no code may be sent to this number")]
+    NotAllowed,
     /// The address, the bill or the guard against SMS pumping does not allow it.
     #[error("turned away")]
     TurnedAway {
@@ -127,7 +127,7 @@ impl SendError {
             | Self::Limited { .. }
             | Self::SendsSpent { .. }
             | Self::TooManyAttempts { .. }
-            | Self::CountryNotAllowed
+            | Self::NotAllowed
             | Self::TurnedAway { .. }
             | Self::NotLive
             | Self::Store(_)

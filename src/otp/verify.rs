@@ -15,6 +15,7 @@ use super::phone_state::By;
 use super::request::{RequestId, Status};
 use super::send::wait_until;
 use super::store::StoredRequest;
+use crate::audit::Action;
 use crate::client::Caller;
 use crate::database::StoreError;
 use crate::device_receipt::DeviceReceipt;
@@ -72,6 +73,7 @@ pub(crate) enum Attempt {
         request: StoredRequest,
         attempts: i32,
         locked: bool,
+        brought: Option<Action>,
     },
 }
 

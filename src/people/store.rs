@@ -20,7 +20,7 @@ pub(super) async fn standing(
         SELECT u.id AS "user?",
             CASE WHEN p.locked_until > $2 THEN p.locked_until END AS locked_until,
             coalesce(p.failures_in_row, 0) AS "failures_in_row!",
-            (SELECT count(*) FROM unnest(p.send_log || p.known_send_log) AS s
+            (SELECT count(*) FROM unnest(p.send_log) AS s
              WHERE s > $2 - interval '24 hours')::int AS "sends!"
         FROM (SELECT $1::bytea AS phone_index) AS asked
             LEFT JOIN phone_throttles AS p USING (phone_index)

@@ -168,8 +168,9 @@ impl SignIn {
                 request,
                 attempts,
                 locked,
+                brought,
             } => {
-                self.note_wrong(ask, &request, locked).await;
+                self.note_wrong(ask, &request, brought).await;
                 return Err(self.incorrect(attempts, locked));
             }
         };
@@ -213,7 +214,7 @@ impl SignIn {
 
     /// Tells the audit log of a wrong code that the provider checked; the try itself was counted before it
     /// was asked.
-    async fn note_wrong(&self, ask: &VerifyCode, request: &StoredRequest, locked: bool) {
+    async fn note_wrong(&self, ask: &VerifyCode, request: &StoredRequest, brought: Option<Action>) {
         let Ok(client) = self.client_of(request) else {
             return;
         };
@@ -225,9 +226,9 @@ impl SignIn {
         let failure = about(Action::OtpVerify, audit::Outcome::Failure, actor);
         let failure = failure.address(ask.origin.key).trace(&ask.origin.trace_id);
         self.audit.note(&failure).await;
-        if locked {
-            let lock = about(Action::PhoneLock, audit::Outcome::Success, Actor::Service);
-            self.audit.note(&lock).await;
+        if let Some(action) = brought {
+            let lock = about(action, audit::Outcome::Success, Actor::Service);
+            self.audit.note(&lock.reason("wrong_codes")).await;
         }
     }
 

@@ -25,6 +25,11 @@ async fn a_client_with_countries_sends_to_those_only(_: PgPoolOptions, connect: 
     let expected = (403, "phone_number_not_allowed".to_owned());
     assert_eq!(refused.problem(), expected);
     assert_eq!(world.sms_count(AMERICAN), 0);
+    send(&app, "web", AMERICAN).await;
+    let told = app.events("reason=country").await;
+    assert_eq!(told.len(), 1, "once a minute: {told:?}");
+    assert_eq!(told[0]["outcome"], "refused");
+    assert_eq!(told[0]["actor"], "client:web");
 
     assert_eq!(send(&app, "web", INDIAN).await.status, 201);
     assert_eq!(send(&app, "shop", AMERICAN).await.status, 201);

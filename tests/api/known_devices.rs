@@ -245,7 +245,18 @@ async fn a_receipt_of_another_phone_or_none_at_all_changes_nothing(
 /// anybody waits.
 #[sqlx::test]
 async fn a_hundred_wrong_codes_in_a_row_stop_a_phone(_: PgPoolOptions, connect: PgConnectOptions) {
-    let line = Line::startmessaging_service(connect).await;
+    a_phone_is_stopped(Line::startmessaging_service(connect).await).await;
+}
+
+#[sqlx::test]
+async fn a_hundred_wrong_codes_in_a_row_stop_a_phone_where_the_provider_makes_them(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    a_phone_is_stopped(Line::startmessaging_vendor(connect).await).await;
+}
+
+async fn a_phone_is_stopped(line: Line) {
     let world: &World = &line.world;
     let app = line.instance().await;
     let receipt = receipt(&line, &app, PHONE).await;
@@ -266,6 +277,7 @@ async fn a_hundred_wrong_codes_in_a_row_stop_a_phone(_: PgPoolOptions, connect: 
         }
         let stops = app.events("action=phone.stop").await;
         assert_eq!(stops.len(), round + 1);
+        assert_eq!(stops[0]["reason"], "wrong_codes");
 
         if round == 0 {
             let sent = send_with(&app, PHONE, &receipt).await;

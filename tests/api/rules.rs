@@ -150,6 +150,12 @@ async fn what_is_blocked_is_answered_as_a_foreign_number(
     world
         .until("NOT EXISTS (SELECT FROM phone_throttles)")
         .await;
+    let told = world.instance().await.events("outcome=refused").await;
+    let told: Vec<_> = told.iter().map(|event| &event["reason"]).collect();
+    assert_eq!(
+        told, ["blocked"; 2],
+        "one for each path, by other processes"
+    );
 }
 
 #[sqlx::test]

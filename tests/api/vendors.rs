@@ -173,6 +173,9 @@ async fn too_many_wrong_codes_lock_the_phone(line: Line) {
     line.world.clock.advance(1799);
     let id = app.sent(PHONE).await;
     assert_eq!(app.verify(&id, &line.code(PHONE)).await.status, 200);
+    let locks = app.events("action=phone.lock").await;
+    assert_eq!(locks.len(), 1, "{locks:?}");
+    assert_eq!(locks[0]["reason"], "wrong_codes");
 }
 
 async fn a_code_works_until_its_last_second(line: Line) {

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::query::{self, Query};
 use super::reason;
 use crate::clock::rfc3339;
 use crate::http::body::{Faults, Fields};
@@ -164,36 +165,21 @@ fn future(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, &'static str>
 }
 
 fn listing(query: &str) -> Result<Listing, Problem> {
-    let mut faults = Faults::default();
-    let mut listing = Listing {
-        kind: None,
-        verdict: None,
-        after: None,
-        most: PAGE,
+    let mut query = Query::parse(query);
+    let listing = Listing {
+        kind: query.take("/kind", |text| Kind::parse(text).ok_or(KIND)),
+        verdict: query.take("/verdict", |text| Verdict::parse(text).ok_or(VERDICT)),
+        most: query.take("/limit", page).unwrap_or(PAGE),
+        after: query.take("/cursor", query::id),
     };
-    for (name, text) in url::form_urlencoded::parse(query.as_bytes()) {
-        if text.is_empty() {
-            continue;
-        }
-        match name.as_ref() {
-            "kind" => listing.kind = faults.note("/kind", Kind::parse(&text).ok_or(KIND)),
-            "verdict" => {
-                listing.verdict = faults.note("/verdict", Verdict::parse(&text).ok_or(VERDICT));
-            }
-            "cursor" => {
-                let after = Uuid::try_parse(&text).or(Err("must be the `next` of a page"));
-                listing.after = faults.note("/cursor", after);
-            }
-            "limit" => {
-                let most = text.parse().ok();
-                let most = most.filter(|most| (1..=LARGEST_PAGE).contains(most));
-                let most = faults.note("/limit", most.ok_or("must be 1 to 200"));
-                listing.most = most.unwrap_or(PAGE);
-            }
-            _ => {}
-        }
-    }
-    faults.problem().map_or(Ok(listing), Err)
+    query.finish()?;
+    Ok(listing)
+}
+
+fn page(text: &str) -> Result<i64, &'static str> {
+    let most = text.parse().ok();
+    let most = most.filter(|most| (1..=LARGEST_PAGE).contains(most));
+    most.ok_or("must be 1 to 200")
 }
 
 /// A rule's id; what is no id is no rule's.

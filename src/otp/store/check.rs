@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Store, StoredRequest};
+use crate::audit::Action;
 use crate::database::StoreError;
 use crate::otp::Policy;
 use crate::otp::phone_state::By;
@@ -39,6 +40,8 @@ pub(in crate::otp) struct Reserved {
     pub(in crate::otp) attempts: i32,
     /// Whether no further code may be tried unless this one is right.
     pub(in crate::otp) locked: bool,
+    /// What a wrong code brings its phone. A device that used up its own allowance locks nobody else out.
+    pub(in crate::otp) brought: Option<Action>,
     /// Whether it was counted against the allowance of known devices.
     pub(in crate::otp) known: bool,
     /// Another code whose answer is missing: its hash and the code, sealed.
@@ -110,6 +113,7 @@ impl Store {
                         OR p.known_failures_in_row >= $13
                     ELSE coalesce(p.locked_until > $6, false) OR p.failures_in_row >= $13
                     END AS "locked!",
+                p.failures_in_row >= $13 AS "stopped!",
                 p.check_tag AS "tag!", p.check_sealed AS "sealed!"
             "#,
             check.request.phone.as_bytes(),
@@ -134,6 +138,11 @@ impl Store {
             repeats: row.tag == check.tag && row.sealed != check.sealed,
             attempts: row.attempts,
             locked: row.locked,
+            brought: (row.locked && !known).then_some(if row.stopped {
+                Action::PhoneStop
+            } else {
+                Action::PhoneLock
+            }),
             known,
             earlier: (row.tag != check.tag).then_some((row.tag, row.sealed)),
         }))
@@ -205,7 +214,7 @@ impl Store {
             check.id,
             check.tag,
             check.now,
-            reserved.locked && !reserved.known,
+            reserved.brought.is_some(),
             reserved.known,
         )
         .execute(&self.pool)
