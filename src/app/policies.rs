@@ -79,8 +79,8 @@ fn guard(settings: &Settings) -> GuardPolicy {
         },
         unverified: UnverifiedPolicy {
             mode: pumping.mode,
-            least_per_day: pumping.least_per_day,
-            least_per_hour: pumping.least_per_hour,
+            least: pumping.least,
+            address_least: pumping.address_least,
             home: pumping
                 .expected_logins_per_day
                 .map(|expected| (home, expected.get())),
@@ -119,7 +119,7 @@ fn send_windows<const N: usize>(windows: [(Option<NonZeroU32>, i64); N]) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limit::budget::Mode;
+    use crate::limit::budget::{Least, Mode};
     use crate::limit::spend::Ceilings;
     use std::num::NonZeroU64;
 
@@ -183,6 +183,8 @@ mod tests {
             ("LIMITS__PUMPING__LEAST_PER_DAY", "16"),
             ("LIMITS__PUMPING__LEAST_PER_HOUR", "17"),
             ("LIMITS__PUMPING__EXPECTED_LOGINS_PER_DAY", "18"),
+            ("LIMITS__PUMPING__ADDRESS_LEAST_PER_DAY", "19"),
+            ("LIMITS__PUMPING__ADDRESS_LEAST_PER_HOUR", "20"),
             ("LIMITS__PUMPING__TRUST_ACCOUNTS", "false"),
         ]);
 
@@ -205,8 +207,9 @@ mod tests {
         assert_eq!((india.code(), expected), ("IN", 18));
         assert_eq!(spend.price(Some(india)), 250_000);
         assert_eq!(unverified.mode, Mode::Enforce);
-        assert_eq!(unverified.least_per_day, 16);
-        assert_eq!(unverified.least_per_hour, 17);
+        let least = |per_day, per_hour| Least { per_day, per_hour };
+        assert_eq!(unverified.least, least(16, 17));
+        assert_eq!(unverified.address_least, least(19, 20));
         assert!(!unverified.trust_accounts);
     }
 }

@@ -8,7 +8,10 @@ use super::{
     reader::{Read, Reader},
 };
 use crate::client::{Client, Clients};
-use crate::limit::{budget::Mode, spend::Ceilings};
+use crate::limit::{
+    budget::{Least, Mode},
+    spend::Ceilings,
+};
 use crate::phone::{Country, PhoneRules};
 
 /// Highest amount in whole units of the currency; its millionths fit the counters (bigint) 9000 times.
@@ -46,10 +49,10 @@ pub struct Currency([char; 3]);
 pub struct Pumping {
     /// What a spent budget does.
     pub mode: Mode,
-    /// The least budget of a day; from 1.
-    pub least_per_day: u32,
-    /// The least budget of an hour; from 1.
-    pub least_per_hour: u32,
+    /// The least budget of a prefix or country; from 1 each.
+    pub least: Least,
+    /// The least budget of one address; from 1 each.
+    pub address_least: Least,
     /// Right codes a day that are expected from the default region; `None` = nobody said, nor can it be
     /// told from the ceiling of a day.
     pub expected_logins_per_day: Option<NonZeroU32>,
@@ -162,8 +165,10 @@ pub(super) fn amount_of(units: u64) -> Option<NonZeroU64> {
 
 pub(super) fn read_pumping(reader: &mut Reader, spend: Read<&Spend>) -> Read<Pumping> {
     let mode = mode(reader);
-    let least_per_day = reader.integer("limits.pumping.least_per_day", 1..=MAX);
-    let least_per_hour = reader.integer("limits.pumping.least_per_hour", 1..=MAX);
+    let per_day = reader.integer("limits.pumping.least_per_day", 1..=MAX);
+    let per_hour = reader.integer("limits.pumping.least_per_hour", 1..=MAX);
+    let address_per_day = reader.integer("limits.pumping.address_least_per_day", 1..=MAX);
+    let address_per_hour = reader.integer("limits.pumping.address_least_per_hour", 1..=MAX);
     let expected = reader.limit("limits.pumping.expected_logins_per_day", MAX);
     let trust_accounts = reader.flag("limits.pumping.trust_accounts");
     // That ceiling is to be three to five times the peak.
@@ -171,8 +176,14 @@ pub(super) fn read_pumping(reader: &mut Reader, spend: Read<&Spend>) -> Read<Pum
     let of_ceiling = spend.map(|spend| spend.ceilings.messages_per_day.and_then(quarter));
     Ok(Pumping {
         mode: mode?,
-        least_per_day: least_per_day?,
-        least_per_hour: least_per_hour?,
+        least: Least {
+            per_day: per_day?,
+            per_hour: per_hour?,
+        },
+        address_least: Least {
+            per_day: address_per_day?,
+            per_hour: address_per_hour?,
+        },
         expected_logins_per_day: expected?.or(of_ceiling?),
         trust_accounts: trust_accounts?,
     })

@@ -28,15 +28,24 @@ pub enum Mode {
     RecordOnly,
 }
 
+/// The least of the budgets that shrink when few codes are used, in SMS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Least {
+    /// In a day.
+    pub per_day: u32,
+    /// In an hour.
+    pub per_hour: u32,
+}
+
 /// How many SMS may stay without a right code.
 #[derive(Clone, Debug)]
 pub struct UnverifiedPolicy {
     /// What a spent budget does.
     pub mode: Mode,
-    /// The least budget of a day.
-    pub least_per_day: u32,
-    /// The least budget of an hour.
-    pub least_per_hour: u32,
+    /// The least budget of a prefix or country.
+    pub least: Least,
+    /// The least budget of an address: no single one can spend a country's.
+    pub address_least: Least,
     /// Where most users are, and how many right codes a day are expected from there before there is a
     /// history.
     pub home: Option<(Country, u32)>,
@@ -125,6 +134,8 @@ impl Period {
 /// Whom a row of counters counts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
+    /// One caller's address, by the first 64 bits of its keyed hash.
+    Address(String),
     /// One client, by its id.
     Client(String),
     /// One country.
@@ -140,6 +151,7 @@ impl Scope {
     /// The row's name.
     pub fn name(&self) -> String {
         match self {
+            Self::Address(hash) => format!("address:{hash}"),
             Self::Client(id) => format!("client:{id}"),
             Self::Country(country) => format!("country:{country}"),
             Self::Prefix(hash) => format!("prefix:{hash}"),
@@ -335,17 +347,17 @@ pub fn over_unverified(
         (Scope::Country(country), Some((home, expected))) if *country == home => {
             counter.best_day.max(i64::from(expected))
         }
-        (Scope::Country(_) | Scope::Prefix(_) | Scope::Client(_) | Scope::Service, _) => {
-            counter.best_day
-        }
+        _ => counter.best_day,
     };
-    let day = (best.saturating_mul(PERCENT_A_DAY) / 100).max(i64::from(policy.least_per_day));
-    let hour = (best.saturating_mul(PERCENT_AN_HOUR) / 100 / PART_OF_A_DAY)
-        .max(i64::from(policy.least_per_hour));
-    let reason = match scope {
-        Scope::Prefix(_) => "prefix_unverified",
-        Scope::Country(_) | Scope::Client(_) | Scope::Service => "country_unverified",
+    let (reason, least) = match scope {
+        Scope::Address(_) => ("address_unverified", policy.address_least),
+        Scope::Prefix(_) => ("prefix_unverified", policy.least),
+        Scope::Country(_) => ("country_unverified", policy.least),
+        Scope::Client(_) | Scope::Service => return None,
     };
+    let day = (best.saturating_mul(PERCENT_A_DAY) / 100).max(i64::from(least.per_day));
+    let hour =
+        (best.saturating_mul(PERCENT_AN_HOUR) / 100 / PART_OF_A_DAY).max(i64::from(least.per_hour));
     let (in_hour, in_day) = counter.unverified;
     [(Period::Day, in_day, day), (Period::Hour, in_hour, hour)]
         .into_iter()

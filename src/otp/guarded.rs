@@ -122,13 +122,14 @@ impl Otp {
         let prefix = self.keyring.lookup("prefix", phone.prefix().as_bytes());
         let mut scopes = vec![
             Scope::Client(asking.client.to_owned()),
-            Scope::Prefix(format!("{:016x}", u64::from_be_bytes(short(&prefix)))),
+            Scope::Prefix(hex(&prefix)),
             Scope::Service,
         ];
         scopes.extend(country.map(Scope::Country));
-        let of_address = || (asking.origin.key, short(index.as_bytes()));
+        let address = (!guard.address.is_off()).then_some(asking.origin.key);
+        scopes.extend(address.map(|key| Scope::Address(hex(key.as_bytes()))));
         Load {
-            address: (!guard.address.is_off()).then(of_address),
+            address: address.map(|key| (key, short(index.as_bytes()))),
             country: country
                 .map(|country| country.to_string())
                 .unwrap_or_default(),
@@ -212,6 +213,11 @@ fn with_excess(event: Event, excess: &Excess) -> Event {
         .with("period", excess.period.name())
         .with("counted", excess.counted)
         .with("allowed", excess.allowed)
+}
+
+/// [`short`] as text.
+fn hex(hash: &[u8]) -> String {
+    format!("{:016x}", u64::from_be_bytes(short(hash)))
 }
 
 /// The first 64 bits of a keyed hash.

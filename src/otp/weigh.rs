@@ -143,7 +143,12 @@ impl GuardPolicy {
         let short = short.map(|over| over.level(now));
         let spent = ceiling.as_ref().map(|over| over.level(now));
         let ceiling = ceiling.map(|over| TurnedAway::by(Spent::Money, over));
-        let unverified = unverified.map(|over| TurnedAway::by(Spent::Budget, over));
+        let unverified = unverified.map(|over| match over.scope {
+            Scope::Address(_) => TurnedAway::by(Spent::Address, over),
+            Scope::Client(_) | Scope::Country(_) | Scope::Prefix(_) | Scope::Service => {
+                TurnedAway::by(Spent::Budget, over)
+            }
+        });
         weighed.turned_away = [address, ceiling, emergency, unverified]
             .into_iter()
             .flatten()
@@ -160,7 +165,7 @@ impl GuardPolicy {
         match scope {
             Scope::Service => Some(&self.spend.service),
             Scope::Client(_) => Some(who.ceilings),
-            Scope::Country(_) | Scope::Prefix(_) => None,
+            Scope::Address(_) | Scope::Country(_) | Scope::Prefix(_) => None,
         }
     }
 
@@ -188,8 +193,14 @@ impl GuardPolicy {
             },
             unverified: UnverifiedPolicy {
                 mode: Mode::RecordOnly,
-                least_per_day: 20,
-                least_per_hour: 3,
+                least: budget::Least {
+                    per_day: 20,
+                    per_hour: 3,
+                },
+                address_least: budget::Least {
+                    per_day: 30,
+                    per_hour: 10,
+                },
                 home: None,
                 trust_accounts: true,
             },

@@ -133,7 +133,7 @@ async fn settle_as(
             RETURNING created_at, counted_in, tried.live_sends
         ), counted AS (
             SELECT c.scope, used.created_at, used.live_sends FROM used, sms_counters AS c
-            WHERE c.scope = ANY (used.counted_in) AND c.scope ~ '^(country|prefix):'
+            WHERE c.scope = ANY (used.counted_in) AND c.scope ~ '^(address|country|prefix):'
             ORDER BY c.scope FOR UPDATE OF c
         ), credited AS (
             -- What was sent in another window than its code was used in is not counted there any more.

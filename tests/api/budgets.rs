@@ -32,6 +32,7 @@ async fn a_ceiling_holds_over_replicas_and_refuses_known_users_last(
     connect: PgConnectOptions,
 ) {
     let world = World::new(connect).await;
+    world.clock.advance_to_next_day();
     let free = world.instance().await;
     log_in(&world, &free, PHONE).await;
     world.clock.advance(86_400);
@@ -83,6 +84,7 @@ async fn a_ceiling_holds_over_replicas_and_refuses_known_users_last(
 #[sqlx::test]
 async fn an_sms_that_never_left_is_taken_off_the_bill(_: PgPoolOptions, connect: PgConnectOptions) {
     let world = World::new(connect).await;
+    world.clock.advance_to_next_day();
     let app = world.instance().await;
     let fault = otp_auth::sandbox::FaultKind::Unauthorized;
     world.sandbox.arm(otp_auth::sandbox::Fault::once(fault));
@@ -108,6 +110,7 @@ async fn a_prefix_whose_codes_nobody_uses_is_closed_and_the_others_are_not(
     connect: PgConnectOptions,
 ) {
     let world = World::new(connect).await;
+    world.clock.advance_to_next_day();
     let settings = [
         ("LIMITS__PUMPING__MODE", "enforce"),
         ("LIMITS__PUMPING__EXPECTED_LOGINS_PER_DAY", "10000"),
@@ -151,6 +154,7 @@ async fn a_prefix_whose_codes_nobody_uses_is_closed_and_the_others_are_not(
 #[sqlx::test]
 async fn a_guard_that_only_records_lets_all_through(_: PgPoolOptions, connect: PgConnectOptions) {
     let world = World::new(connect).await;
+    world.clock.advance_to_next_day();
     let app = world.instance().await;
     for n in 0..5 {
         app.sent(&number(1, n)).await;
@@ -164,6 +168,7 @@ async fn a_guard_that_only_records_lets_all_through(_: PgPoolOptions, connect: P
 #[sqlx::test]
 async fn operators_stop_all_sms_or_those_to_strangers(_: PgPoolOptions, connect: PgConnectOptions) {
     let world = World::new(connect).await;
+    world.clock.advance_to_next_day();
     let app = world.instance().await;
     log_in(&world, &app, PHONE).await;
     world.clock.advance(600);
@@ -183,4 +188,57 @@ async fn operators_stop_all_sms_or_those_to_strangers(_: PgPoolOptions, connect:
     switch(&app, "emergency", false).await;
     assert_eq!(app.send(&number(1, 1)).await.status, 201);
     assert_eq!(app.send(PHONE).await.status, 201);
+}
+
+/// Whoever asks for codes all over the country from one address does not spend what other addresses' new
+/// users need; users who use their codes have room there.
+#[sqlx::test]
+async fn one_address_cannot_spend_the_budget_of_a_country(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(connect).await;
+    world.clock.advance_to_next_day();
+    let settings = [
+        ("SERVER__TRUSTED_PROXIES", "127.0.0.1"),
+        ("LIMITS__IP__PHONES_PER_DAY", "1000"),
+        ("LIMITS__PUMPING__MODE", "enforce"),
+        ("LIMITS__PUMPING__EXPECTED_LOGINS_PER_DAY", "600"),
+        ("LIMITS__PUMPING__ADDRESS_LEAST_PER_HOUR", "4"),
+        ("LIMITS__PUMPING__ADDRESS_LEAST_PER_DAY", "7"),
+    ];
+    let mut apps = Vec::new();
+    for _ in 0..3 {
+        apps.push(world.instance_with(&settings, "").await);
+    }
+    let send_from = async |address: &str, block: u32| {
+        let app = &apps[usize::try_from(block % 3).unwrap()];
+        let request = app.request(Method::POST, "/v1/otp/send");
+        let body = json!({"phone_number": number(block, 1)});
+        Answer::of(request.header("x-forwarded-for", address).json(&body)).await
+    };
+
+    let pumped = join_all((0..30).map(|block| send_from("192.0.2.1", block))).await;
+
+    let outcomes = by_outcome(&pumped);
+    assert_eq!(outcomes["201 ok"], 4, "{outcomes:?}");
+    let refused = send_from("192.0.2.1", 30).await;
+    assert_eq!(refused.problem(), (429, "rate_limited".to_owned()));
+    assert_eq!(refused.text("limit"), "ip");
+    let decision = format!("/admin/v1/decisions/{}", refused.text("decision_id"));
+    let decision = apps[0].admin_get(&decision).await;
+    assert_eq!(decision.text("reason"), "address_unverified");
+    assert_eq!(send_from("192.0.2.2", 31).await.status, 201);
+
+    let used = pumped
+        .iter()
+        .position(|answer| answer.status == 201)
+        .unwrap();
+    let code = world.code(&number(u32::try_from(used).unwrap(), 1));
+    let request = pumped[used].text("request_id");
+    assert_eq!(apps[0].verify(&request, &code).await.status, 200);
+    assert_eq!(send_from("192.0.2.1", 32).await.status, 201, "one was used");
+    world.clock.advance(refused.retry_after());
+    let next = join_all((40..50).map(|block| send_from("192.0.2.1", block))).await;
+    assert_eq!(by_outcome(&next)["201 ok"], 3, "seven a day");
 }

@@ -67,6 +67,8 @@ enum Scenario {
     PumpingRecordOnly,
     /// The same in a thousand blocks.
     PumpingWide,
+    /// The same from one address.
+    PumpingOneAddress,
     /// Forges addresses.
     Headers,
     /// Uses codes and keys again.
@@ -173,6 +175,7 @@ async fn one(lab: &Lab, size: Size, scenario: Scenario) -> Result<Report, Failur
         Scenario::Pumping => pumping::enforced(lab, size).await,
         Scenario::PumpingRecordOnly => pumping::recorded(lab, size).await,
         Scenario::PumpingWide => pumping::wide(lab, size).await,
+        Scenario::PumpingOneAddress => pumping::one_address(lab, size).await,
         Scenario::Headers => tricks::headers(lab, size).await,
         Scenario::Replay => tricks::replay(lab, size).await,
         Scenario::Verify => bursts::verify(lab, size).await,

@@ -20,6 +20,8 @@ const MANY_BLOCKS: u32 = 1_000;
 const MOST_PUMPED: u64 = 60;
 /// What a country may leave unused in a day that is expected to log in 600 times: 30 %.
 const MOST_PUMPED_IN_COUNTRY: u64 = 180;
+/// What one address may leave unused in a day (`limits.pumping.address_least_per_day`).
+const MOST_PUMPED_FROM_ADDRESS: u64 = 30;
 /// Addresses of the attacker.
 const ADDRESSES: u32 = 5_000;
 /// Honest users who log in for the first time, and those who did the day before.
@@ -34,6 +36,13 @@ const CEILINGS: [Setting; 2] = [
     ("LIMITS__SPEND__MESSAGES_PER_HOUR", "216"),
 ];
 
+/// How somebody pumps, and whether the guard refuses.
+struct Pumping {
+    mode: &'static str,
+    blocks: u32,
+    addresses: u32,
+}
+
 enum Actor<'a> {
     Pump { phone: String, address: u32 },
     Honest(Login<'a>),
@@ -41,7 +50,12 @@ enum Actor<'a> {
 
 /// Three blocks, and the guard that refuses.
 pub(crate) async fn enforced(lab: &Lab, size: Size) -> Result<Report, Failure> {
-    let (mut report, outcome) = run(lab, size, "pumping", ("enforce", FEW_BLOCKS)).await?;
+    let how = Pumping {
+        mode: "enforce",
+        blocks: FEW_BLOCKS,
+        addresses: ADDRESSES,
+    };
+    let (mut report, outcome) = run(lab, size, "pumping", how).await?;
     report.zero("new users refused", outcome.new_refused);
     report.at_most("SMS to the pumped blocks", outcome.pumped, MOST_PUMPED);
     Ok(report)
@@ -49,18 +63,44 @@ pub(crate) async fn enforced(lab: &Lab, size: Size) -> Result<Report, Failure> {
 
 /// The same with the guard that only records, for comparison: the ceilings alone stop anything.
 pub(crate) async fn recorded(lab: &Lab, size: Size) -> Result<Report, Failure> {
-    let how = ("record_only", FEW_BLOCKS);
+    let how = Pumping {
+        mode: "record_only",
+        blocks: FEW_BLOCKS,
+        addresses: ADDRESSES,
+    };
     Ok(run(lab, size, "pumping_record_only", how).await?.0)
 }
 
 /// So many blocks that the budget of the whole country is spent. That new users pay for it is a figure
 /// worth knowing, and no fault.
 pub(crate) async fn wide(lab: &Lab, size: Size) -> Result<Report, Failure> {
-    let (mut report, outcome) = run(lab, size, "pumping_wide", ("enforce", MANY_BLOCKS)).await?;
+    let how = Pumping {
+        mode: "enforce",
+        blocks: MANY_BLOCKS,
+        addresses: ADDRESSES,
+    };
+    let (mut report, outcome) = run(lab, size, "pumping_wide", how).await?;
     report.at_most(
         "SMS to the pumped blocks",
         outcome.pumped,
         MOST_PUMPED_IN_COUNTRY,
+    );
+    Ok(report)
+}
+
+/// As many blocks from a single address, which must not close the country to new users.
+pub(crate) async fn one_address(lab: &Lab, size: Size) -> Result<Report, Failure> {
+    let how = Pumping {
+        mode: "enforce",
+        blocks: MANY_BLOCKS,
+        addresses: 1,
+    };
+    let (mut report, outcome) = run(lab, size, "pumping_one_address", how).await?;
+    report.zero("new users refused", outcome.new_refused);
+    report.at_most(
+        "SMS to the pumped blocks",
+        outcome.pumped,
+        MOST_PUMPED_FROM_ADDRESS,
     );
     Ok(report)
 }
@@ -75,10 +115,10 @@ async fn run(
     lab: &Lab,
     size: Size,
     name: &str,
-    (mode, blocks): (&'static str, u32),
+    how: Pumping,
 ) -> Result<(Report, Outcome), Failure> {
     let [of_day, of_hour] = CEILINGS;
-    let settings = [of_day, of_hour, ("LIMITS__PUMPING__MODE", mode)];
+    let settings = [of_day, of_hour, ("LIMITS__PUMPING__MODE", how.mode)];
     let world = lab.world(name, &settings).await?;
     let (new, known) = (Tally::default(), Tally::default());
     let mut rng = size.rng("pumping");
@@ -94,10 +134,10 @@ async fn run(
     let mut queue = Queue::new(TICK);
     let asked = if size.short { 2_000 } else { 50_000 };
     for _ in 0..asked {
-        let (block, last) = (rng.u32(0..blocks), rng.u32(0..10_000));
+        let (block, last) = (rng.u32(0..how.blocks), rng.u32(0..10_000));
         let pump = Actor::Pump {
             phone: format!("+91970{block:03}{last:04}"),
-            address: rng.u32(0..ADDRESSES),
+            address: rng.u32(0..how.addresses),
         };
         // Not rounded up into the next day, which has budgets of its own.
         let seconds = rng.i64(0..=86_400 - TICK);

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
 use otp_auth::clock::Clock;
 
 pub(crate) struct TestClock(Mutex<DateTime<Utc>>);
@@ -16,6 +16,12 @@ impl TestClock {
 
     pub(crate) fn advance(&self, seconds: i64) {
         self.advance_by(TimeDelta::seconds(seconds));
+    }
+
+    /// To the beginning of the next day of UTC: no hour, day or month ends soon after it.
+    pub(crate) fn advance_to_next_day(&self) {
+        let tomorrow = self.now().date_naive() + Days::new(1);
+        *self.0.lock().unwrap() = tomorrow.and_time(NaiveTime::MIN).and_utc();
     }
 
     pub(crate) fn advance_by(&self, by: TimeDelta) {
