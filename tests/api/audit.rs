@@ -86,6 +86,7 @@ async fn months_go_on_being_prepared_while_the_service_runs(
     running.await.unwrap();
 }
 
+/// security.md 43: what was logged stays as it was.
 #[sqlx::test]
 async fn nobody_changes_or_removes_an_event(_: PgPoolOptions, connect: PgConnectOptions) {
     let world = World::new(connect).await;

@@ -25,6 +25,8 @@ async fn switch(app: &Instance, name: &str, on: bool) {
     assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
+/// security.md 17 and 19: refused before the provider is called, over three replicas.
+///
 /// The last tenth of a ceiling is for known users; all of it together is never exceeded.
 #[sqlx::test]
 async fn a_ceiling_holds_over_replicas_and_refuses_known_users_last(
@@ -165,6 +167,7 @@ async fn a_guard_that_only_records_lets_all_through(_: PgPoolOptions, connect: P
     assert_eq!(recorded.len(), 2, "the fourth and the fifth: {recorded:?}");
 }
 
+/// security.md 19: a switch costs no SMS.
 #[sqlx::test]
 async fn operators_stop_all_sms_or_those_to_strangers(_: PgPoolOptions, connect: PgConnectOptions) {
     let world = World::new(connect).await;

@@ -13,6 +13,7 @@ async fn send(app: &Instance, client: &str, phone: &str) -> Answer {
     app.post("/v1/otp/send", &body).await
 }
 
+/// security.md 19.
 #[sqlx::test]
 async fn a_client_with_countries_sends_to_those_only(_: PgPoolOptions, connect: PgConnectOptions) {
     let world = World::new(connect).await;

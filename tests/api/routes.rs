@@ -16,6 +16,7 @@ const SETTINGS: [(&str, &str); 7] = [
     ("LIMITS__NETWORK__VERIFIES_PER_MINUTE", "600"),
 ];
 
+/// security.md 22: a limit is told before it is met.
 #[sqlx::test]
 async fn each_route_tells_the_limits_that_it_is_under(_: PgPoolOptions, connect: PgConnectOptions) {
     let world = World::new(connect).await;
@@ -38,6 +39,8 @@ async fn each_route_tells_the_limits_that_it_is_under(_: PgPoolOptions, connect:
     }
 }
 
+/// security.md 22: waiting as told succeeds.
+///
 /// Many addresses of one network are held together, and one of them alone does not use up what its
 /// neighbours have.
 #[sqlx::test]

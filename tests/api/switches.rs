@@ -126,6 +126,7 @@ async fn a_version_that_went_back_is_news_too(_: PgPoolOptions, connect: PgConne
     assert!(!rules.switches().kill);
 }
 
+/// security.md 20: an outage opens nothing.
 #[sqlx::test]
 async fn what_was_decided_stays_while_the_database_is_away(
     _: PgPoolOptions,

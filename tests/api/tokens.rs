@@ -27,7 +27,7 @@ async fn checked(app: &Instance, token: &str, audience: &str) -> Value {
         .claims
 }
 
-/// security.md 25, 26 and 30.
+/// security.md 14 (`amr` tells a single factor), 25, 26 and 30.
 #[sqlx::test]
 async fn a_token_has_the_header_and_claims_of_the_contract(
     _: PgPoolOptions,

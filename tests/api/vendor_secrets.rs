@@ -101,6 +101,7 @@ fn has(text: &str, secret: &str) -> bool {
         .any(|word| word == secret)
 }
 
+/// security.md 9 and 10.
 async fn nothing_secret_is_written_down(line: Line) {
     let (program, app) = Program::start(&line).await;
     let mut secrets = work(&line, &app).await;

@@ -86,6 +86,7 @@ fn production_refuses_sample_keys_that_development_takes() {
     }
 }
 
+/// security.md 41: a weak secret refuses to start.
 #[test]
 fn an_admin_token_has_at_least_32_characters_that_fit_a_header() {
     let name = "OTP_AUTH__SECRETS__ADMIN_TOKEN";
