@@ -224,6 +224,8 @@ async fn a_killed_run_leaves_no_server_and_its_data_can_be_started_again() {
     write_a_row(&lent.url).await;
 
     lent.process.kill().unwrap();
+    // Its lock goes with it, and may do so later than its server ends.
+    lent.process.wait().unwrap();
     wait_for_the_end_of_its_server(&lent.data());
 
     assert!(
@@ -233,7 +235,6 @@ async fn a_killed_run_leaves_no_server_and_its_data_can_be_started_again() {
     let again = start(DataDir::Kept(lent.data())).await.unwrap();
     assert!(has_the_row(again.url().expose_secret()).await);
     again.stop().await.unwrap();
-    lent.process.wait().unwrap();
 }
 
 #[tokio::test]
@@ -244,6 +245,8 @@ async fn data_of_a_killed_server_can_be_started_again() {
 
     kill(server, Signal::SIGKILL).unwrap();
     lent.process.kill().unwrap();
+    // Its lock goes with it, and may do so later than its server ends.
+    lent.process.wait().unwrap();
     wait_for_the_end_of_its_server(&lent.data());
 
     assert!(
@@ -256,7 +259,6 @@ async fn data_of_a_killed_server_can_be_started_again() {
         .stop()
         .await
         .unwrap();
-    lent.process.wait().unwrap();
 }
 
 #[test]
