@@ -34,10 +34,6 @@ impl Asked {
     pub(super) fn is_texted(&self) -> bool {
         self.load.is_some()
     }
-
-    fn refused(&self, reason: &'static str) -> Event {
-        refused(&self.event, reason)
-    }
 }
 
 impl Otp {
@@ -68,12 +64,13 @@ impl Otp {
         event.reason = reason;
         let is_accepted =
             client.may_send_to(phone.country()) && self.test_numbers.accepts_without_code(index);
-        if verdict == Some(Verdict::Block) {
-            self.note_once(&event, "blocked", now).await;
-            return Err(SendError::NotAllowed);
-        }
-        if !is_test && !is_accepted {
-            self.note_once(&event, "country", now).await;
+        let not_allowed = if verdict == Some(Verdict::Block) {
+            Some("blocked")
+        } else {
+            (!is_test && !is_accepted).then_some("country")
+        };
+        if let Some(reason) = not_allowed {
+            self.note_once(&event, reason, now).await;
             return Err(SendError::NotAllowed);
         }
         let lets_through = |verdict| verdict == Some(Verdict::Allow);
@@ -142,9 +139,8 @@ impl Otp {
     pub(super) async fn note_admitted(&self, asked: &Asked, weighed: Weighed) {
         if let Some(excess) = &weighed.recorded {
             self.metrics.send_recorded(excess.reason);
-            let mut event = with_excess(asked.refused(excess.reason), excess);
-            event.outcome = Outcome::Recorded;
-            self.audit.note(&event).await;
+            let event = ended(&asked.event, Outcome::Recorded, excess.reason);
+            self.audit.note(&with_excess(event, excess)).await;
         }
         for level in &weighed.levels {
             self.alerts.reached(level).await;
@@ -158,7 +154,7 @@ impl Otp {
         }
         let turned_away = weighed.turned_away.unwrap_or_else(TurnedAway::by_operator);
         self.metrics.send_turned_away(turned_away.reason);
-        let mut event = asked.refused(turned_away.reason);
+        let mut event = ended(&asked.event, Outcome::Refused, turned_away.reason);
         if let Some(excess) = &turned_away.excess {
             event = with_excess(event, excess);
         }
@@ -196,14 +192,16 @@ impl Otp {
         self.metrics.send_turned_away(reason);
         let is_first = |phone| self.refusals.is_first(phone, reason, now);
         if event.phone.is_some_and(is_first) {
-            self.audit.note(&refused(event, reason)).await;
+            let event = ended(event, Outcome::Refused, reason);
+            self.audit.note(&event).await;
         }
     }
 }
 
-fn refused(event: &Event, reason: &'static str) -> Event {
+/// What was asked for, with another end than success.
+fn ended(event: &Event, outcome: Outcome, reason: &'static str) -> Event {
     let mut event = event.clone().reason(reason);
-    event.outcome = Outcome::Refused;
+    event.outcome = outcome;
     event
 }
 

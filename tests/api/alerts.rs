@@ -31,8 +31,7 @@ async fn each_part_of_a_ceiling_is_posted_once_and_signed(
     _: PgPoolOptions,
     connect: PgConnectOptions,
 ) {
-    let world = World::new(connect).await;
-    world.clock.advance_to_next_day();
+    let world = World::at_midnight(connect).await;
     let watcher = RawVendor::start();
     watcher.script((0..3).map(|_| Script::reply("204 No Content", "")));
     let (url, secret) = (watcher.url(), format!("whsec_{SECRET}"));
@@ -74,8 +73,7 @@ async fn each_part_of_a_ceiling_is_posted_once_and_signed(
 /// must not happen unseen.
 #[sqlx::test]
 async fn a_countrys_spent_budget_is_posted_once(_: PgPoolOptions, connect: PgConnectOptions) {
-    let world = World::new(connect).await;
-    world.clock.advance_to_next_day();
+    let world = World::at_midnight(connect).await;
     let watcher = RawVendor::start();
     // Whatever it points to, a redirect is no delivery: it is tried again.
     watcher.script([

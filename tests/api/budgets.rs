@@ -33,8 +33,7 @@ async fn a_ceiling_holds_over_replicas_and_refuses_known_users_last(
     _: PgPoolOptions,
     connect: PgConnectOptions,
 ) {
-    let world = World::new(connect).await;
-    world.clock.advance_to_next_day();
+    let world = World::at_midnight(connect).await;
     let free = world.instance().await;
     log_in(&world, &free, PHONE).await;
     world.clock.advance(86_400);
@@ -85,8 +84,7 @@ async fn a_ceiling_holds_over_replicas_and_refuses_known_users_last(
 /// What surely never left is not counted.
 #[sqlx::test]
 async fn an_sms_that_never_left_is_taken_off_the_bill(_: PgPoolOptions, connect: PgConnectOptions) {
-    let world = World::new(connect).await;
-    world.clock.advance_to_next_day();
+    let world = World::at_midnight(connect).await;
     let app = world.instance().await;
     let fault = otp_auth::sandbox::FaultKind::Unauthorized;
     world.sandbox.arm(otp_auth::sandbox::Fault::once(fault));
@@ -111,8 +109,7 @@ async fn a_prefix_whose_codes_nobody_uses_is_closed_and_the_others_are_not(
     _: PgPoolOptions,
     connect: PgConnectOptions,
 ) {
-    let world = World::new(connect).await;
-    world.clock.advance_to_next_day();
+    let world = World::at_midnight(connect).await;
     let settings = [
         ("LIMITS__PUMPING__MODE", "enforce"),
         ("LIMITS__PUMPING__EXPECTED_LOGINS_PER_DAY", "10000"),
@@ -155,8 +152,7 @@ async fn a_prefix_whose_codes_nobody_uses_is_closed_and_the_others_are_not(
 
 #[sqlx::test]
 async fn a_guard_that_only_records_lets_all_through(_: PgPoolOptions, connect: PgConnectOptions) {
-    let world = World::new(connect).await;
-    world.clock.advance_to_next_day();
+    let world = World::at_midnight(connect).await;
     let app = world.instance().await;
     for n in 0..5 {
         app.sent(&number(1, n)).await;
@@ -170,8 +166,7 @@ async fn a_guard_that_only_records_lets_all_through(_: PgPoolOptions, connect: P
 /// security.md 19: a switch costs no SMS.
 #[sqlx::test]
 async fn operators_stop_all_sms_or_those_to_strangers(_: PgPoolOptions, connect: PgConnectOptions) {
-    let world = World::new(connect).await;
-    world.clock.advance_to_next_day();
+    let world = World::at_midnight(connect).await;
     let app = world.instance().await;
     log_in(&world, &app, PHONE).await;
     world.clock.advance(600);
@@ -200,8 +195,7 @@ async fn one_address_cannot_spend_the_budget_of_a_country(
     _: PgPoolOptions,
     connect: PgConnectOptions,
 ) {
-    let world = World::new(connect).await;
-    world.clock.advance_to_next_day();
+    let world = World::at_midnight(connect).await;
     let settings = [
         ("SERVER__TRUSTED_PROXIES", "127.0.0.1"),
         ("LIMITS__IP__PHONES_PER_DAY", "1000"),
@@ -216,9 +210,8 @@ async fn one_address_cannot_spend_the_budget_of_a_country(
     }
     let send_from = async |address: &str, block: u32| {
         let app = &apps[usize::try_from(block % 3).unwrap()];
-        let request = app.request(Method::POST, "/v1/otp/send");
         let body = json!({"phone_number": number(block, 1)});
-        Answer::of(request.header("x-forwarded-for", address).json(&body)).await
+        app.post_from(address, "/v1/otp/send", &body).await
     };
 
     let pumped = join_all((0..30).map(|block| send_from("192.0.2.1", block))).await;

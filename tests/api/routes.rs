@@ -1,10 +1,9 @@
 //! The route table says which limits of addresses and networks each route is under.
 
-use reqwest::Method;
 use serde_json::json;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use crate::support::{Answer, World};
+use crate::support::World;
 
 const SETTINGS: [(&str, &str); 7] = [
     ("LIMITS__IP__SENDS_PER_MINUTE", "5"),
@@ -49,9 +48,8 @@ async fn the_addresses_of_a_network_share_a_limit(_: PgPoolOptions, connect: PgC
     let settings = [&SETTINGS[..], &[("SERVER__TRUSTED_PROXIES", "127.0.0.1")]].concat();
     let app = world.instance_with(&settings, "").await;
     let send = async |address: &str, phone: u32| {
-        let request = app.request(Method::POST, "/v1/otp/send");
         let body = json!({"phone_number": format!("+9198765432{phone:02}")});
-        Answer::of(request.header("x-forwarded-for", address).json(&body)).await
+        app.post_from(address, "/v1/otp/send", &body).await
     };
     for phone in 0..9 {
         let expected = if phone < 5 { 201 } else { 429 };

@@ -9,7 +9,7 @@ use otp_auth::app::{App, Deps, StartError};
 use otp_auth::clock::Clock as _;
 use otp_auth::random::SystemRandom;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::support::{Answer, Instance, OTHER_PHONE, PHONE, World};
@@ -34,14 +34,6 @@ pub(crate) async fn unrule(app: &Instance, rule: &Answer) {
     let path = format!("/admin/v1/rules/{}", rule.text("id"));
     let answer = Answer::of(app.admin(Method::DELETE, &path)).await;
     assert_eq!((answer.status, answer.body.as_str()), (204, ""));
-}
-
-/// Posts for an address.
-async fn post_from(app: &Instance, address: &str, path: &str, body: &Value) -> Answer {
-    let request = app
-        .request(Method::POST, path)
-        .header("x-forwarded-for", address);
-    Answer::of(request.json(body)).await
 }
 
 /// All that a caller can tell one answer from another by, but the id that each answer has.
@@ -138,7 +130,7 @@ async fn what_is_blocked_is_answered_as_a_foreign_number(
             // One each, so that all of them are the first call of their address.
             let app = world.instance_with(&[limit, PROXIES], "").await;
             let body = json!({"phone_number": phone});
-            answers.push(post_from(&app, address, path, &body).await);
+            answers.push(app.post_from(address, path, &body).await);
         }
         assert!(answers[0].header("ratelimit").contains("r=4"), "{path}");
         for answer in &answers {
@@ -175,10 +167,12 @@ async fn a_blocked_network_can_do_nothing(_: PgPoolOptions, connect: PgConnectOp
         ("/v1/otp/resend", &json!({"request_id": id})),
         ("/v1/otp/verify", &verify),
     ] {
-        let answer = post_from(&app, bad, path, body).await;
+        let answer = app.post_from(bad, path, body).await;
         assert!(is_refused(&answer), "{path}: {}", answer.body);
     }
-    let tutorial = post_from(&app, bad, "/auth/verify-otp/", &json!({"code": "123456"})).await;
+    let tutorial = app
+        .post_from(bad, "/auth/verify-otp/", &json!({"code": "123456"}))
+        .await;
     let words = r#"{"phone_number":["Enter a valid mobile number."]}"#;
     assert_eq!((tutorial.status, tutorial.body.as_str()), (400, words));
     let request = app.request(Method::POST, "/v1/otp/send");
@@ -188,11 +182,11 @@ async fn a_blocked_network_can_do_nothing(_: PgPoolOptions, connect: PgConnectOp
     assert_eq!(world.sandbox.requests().send, 1);
 
     for good in ["2001:db8:1:2::1", "2001:db8:2::1", "192.0.2.1"] {
-        let answer = post_from(&app, good, "/v1/otp/send", &send).await;
+        let answer = app.post_from(good, "/v1/otp/send", &send).await;
         assert!(!is_refused(&answer), "{good}: {}", answer.body);
     }
     unrule(&app, &made).await;
-    let answer = post_from(&app, bad, "/v1/otp/verify", &verify).await;
+    let answer = app.post_from(bad, "/v1/otp/verify", &verify).await;
     assert_eq!(answer.status, 200, "it cost no try: {}", answer.body);
 }
 

@@ -43,6 +43,13 @@ struct Pumping {
     addresses: u32,
 }
 
+/// As it is mostly done, against the guard as it is shipped.
+const PUMPING: Pumping = Pumping {
+    mode: "enforce",
+    blocks: FEW_BLOCKS,
+    addresses: ADDRESSES,
+};
+
 enum Actor<'a> {
     Pump { phone: String, address: u32 },
     Honest(Login<'a>),
@@ -50,12 +57,7 @@ enum Actor<'a> {
 
 /// Three blocks, and the guard that refuses.
 pub(crate) async fn enforced(lab: &Lab, size: Size) -> Result<Report, Failure> {
-    let how = Pumping {
-        mode: "enforce",
-        blocks: FEW_BLOCKS,
-        addresses: ADDRESSES,
-    };
-    let (mut report, outcome) = run(lab, size, "pumping", how).await?;
+    let (mut report, outcome) = run(lab, size, "pumping", PUMPING).await?;
     report.zero("new users refused", outcome.new_refused);
     report.at_most("SMS to the pumped blocks", outcome.pumped, MOST_PUMPED);
     Ok(report)
@@ -65,8 +67,7 @@ pub(crate) async fn enforced(lab: &Lab, size: Size) -> Result<Report, Failure> {
 pub(crate) async fn recorded(lab: &Lab, size: Size) -> Result<Report, Failure> {
     let how = Pumping {
         mode: "record_only",
-        blocks: FEW_BLOCKS,
-        addresses: ADDRESSES,
+        ..PUMPING
     };
     Ok(run(lab, size, "pumping_record_only", how).await?.0)
 }
@@ -75,9 +76,8 @@ pub(crate) async fn recorded(lab: &Lab, size: Size) -> Result<Report, Failure> {
 /// worth knowing, and no fault.
 pub(crate) async fn wide(lab: &Lab, size: Size) -> Result<Report, Failure> {
     let how = Pumping {
-        mode: "enforce",
         blocks: MANY_BLOCKS,
-        addresses: ADDRESSES,
+        ..PUMPING
     };
     let (mut report, outcome) = run(lab, size, "pumping_wide", how).await?;
     report.at_most(
@@ -91,9 +91,9 @@ pub(crate) async fn wide(lab: &Lab, size: Size) -> Result<Report, Failure> {
 /// As many blocks from a single address, which must not close the country to new users.
 pub(crate) async fn one_address(lab: &Lab, size: Size) -> Result<Report, Failure> {
     let how = Pumping {
-        mode: "enforce",
         blocks: MANY_BLOCKS,
         addresses: 1,
+        ..PUMPING
     };
     let (mut report, outcome) = run(lab, size, "pumping_one_address", how).await?;
     report.zero("new users refused", outcome.new_refused);

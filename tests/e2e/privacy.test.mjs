@@ -47,7 +47,7 @@ describe('after every flow', () => {
     flows.shown.push(await alarm.rang());
     // The last, since it stops the provider.
     await flows.faults();
-    await guard.metrics(flows);
+    await flows.admin('GET', '/metrics', 200);
     dump = await world.database.dump();
     key = await signingKey(world.database);
     flows.secrets.push(['the signing key', key.secret], ['the signing key in PKCS #8', key.der]);

@@ -186,10 +186,7 @@ fn filter(query: &mut Query) -> Filter {
 }
 
 fn limit(text: &str) -> Result<u16, &'static str> {
-    let number = text.parse().ok();
-    number
-        .filter(|number| (1..=LARGEST_PAGE).contains(number))
-        .ok_or("must be a number from 1 to 1000")
+    query::within(text, 1..=LARGEST_PAGE, "must be a number from 1 to 1000")
 }
 
 fn reason(name: &str) -> Result<String, &'static str> {

@@ -1,6 +1,8 @@
 //! Reading query parameters: every faulty one is reported at once, as body fields are.
 
 use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use url::form_urlencoded;
@@ -52,6 +54,16 @@ pub(super) fn time(text: &str) -> Result<DateTime<Utc>, &'static str> {
         .map(|time| time.to_utc())
         .ok()
         .ok_or("must be a time as in RFC 3339")
+}
+
+/// A number of this range; `what` says which numbers are.
+pub(super) fn within<T: FromStr + PartialOrd>(
+    text: &str,
+    range: RangeInclusive<T>,
+    what: &'static str,
+) -> Result<T, &'static str> {
+    let number = text.parse().ok();
+    number.filter(|number| range.contains(number)).ok_or(what)
 }
 
 pub(super) fn id(text: &str) -> Result<Uuid, &'static str> {

@@ -177,9 +177,7 @@ fn listing(query: &str) -> Result<Listing, Problem> {
 }
 
 fn page(text: &str) -> Result<i64, &'static str> {
-    let most = text.parse().ok();
-    let most = most.filter(|most| (1..=LARGEST_PAGE).contains(most));
-    most.ok_or("must be 1 to 200")
+    query::within(text, 1..=LARGEST_PAGE, "must be 1 to 200")
 }
 
 /// A rule's id; what is no id is no rule's.

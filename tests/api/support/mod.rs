@@ -84,6 +84,13 @@ impl World {
         Self::with_sandbox(connect, |_| {}).await
     }
 
+    /// [`Self::new`] at the beginning of a day of UTC: no hour, day or month of the bill ends by chance.
+    pub(crate) async fn at_midnight(connect: PgConnectOptions) -> Self {
+        let world = Self::new(connect).await;
+        world.clock.advance_to_next_day();
+        world
+    }
+
     pub(crate) async fn with_sandbox(
         connect: PgConnectOptions,
         change: impl FnOnce(&mut SandboxOptions),
@@ -238,6 +245,12 @@ impl Instance {
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         Answer::of(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// A POST that a trusted proxy passes on for this address.
+    pub(crate) async fn post_from(&self, address: &str, path: &str, body: &Value) -> Answer {
+        let request = self.request(Method::POST, path);
+        Answer::of(request.header("x-forwarded-for", address).json(body)).await
     }
 
     pub(crate) async fn send(&self, phone: &str) -> Answer {
