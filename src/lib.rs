@@ -14,6 +14,7 @@
 //!              └── config, database, telemetry
 //! below all of them: audit, rules, client, phone, secrets, operation, limit, metrics, clock, random
 //! beside the service, for development: dev, sandbox
+//! for other services, and knowing nothing of this one: verifier
 //! ```
 //!
 //! An arrow's tail calls its head, never the other way round; the head knows of the tail at most the
@@ -103,3 +104,4 @@ pub mod sign_in;
 pub mod standard_webhooks;
 pub mod telemetry;
 pub mod token;
+pub mod verifier;

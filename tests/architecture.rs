@@ -130,6 +130,10 @@ fn no_module_uses_what_lies_above_it() {
             ][..],
         ),
         (
+            "verifier",
+            &["crate::http", "crate::token", "crate::config", "sqlx"][..],
+        ),
+        (
             "http",
             &["crate::config", "crate::sandbox", "crate::dev::"][..],
         ),
