@@ -36,3 +36,13 @@ CREATE TABLE spent_refresh_tokens (
 );
 CREATE INDEX spent_refresh_tokens_session_id_idx ON spent_refresh_tokens (session_id);
 CREATE INDEX spent_refresh_tokens_spent_at_idx ON spent_refresh_tokens (spent_at);
+
+-- `token_kids` with one more token, and without those that are over.
+CREATE FUNCTION token_kids_with(kids jsonb, kid text, expires_at timestamptz, now timestamptz)
+    RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(
+            (SELECT jsonb_object_agg(key, value) FROM jsonb_each(kids)
+             WHERE value::bigint > extract(epoch FROM now)), '{}')
+        || jsonb_build_object(kid, greatest(floor(extract(epoch FROM expires_at))::bigint,
+            (kids -> kid)::bigint))
+$$;

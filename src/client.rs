@@ -9,6 +9,7 @@ use std::time::Duration;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest;
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
 
 use crate::limit::spend::Ceilings;
 use crate::phone::Country;
@@ -59,6 +60,15 @@ impl fmt::Debug for SecretHash {
     }
 }
 
+/// How long a session can be refreshed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefreshLife {
+    /// While nobody does.
+    pub idle: Duration,
+    /// However often somebody does.
+    pub absolute: Duration,
+}
+
 /// A registered client.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -72,8 +82,12 @@ pub struct Client {
     pub allowed_origins: Vec<String>,
     /// Life of its access tokens.
     pub access_token_ttl: Duration,
+    /// Life of its sessions.
+    pub refresh: RefreshLife,
     /// What its tokens may say and do.
     pub scopes: Vec<String>,
+    /// Claims that are in each of its tokens; no reserved one is among them.
+    pub claims: Map<String, Value>,
     /// Whether it may ask about tokens.
     pub may_introspect: bool,
     /// Where it may send to; `None` = to every country that the service accepts.
@@ -200,7 +214,12 @@ mod tests {
             audience: vec!["api".to_owned()],
             allowed_origins: vec![format!("https://{id}.example")],
             access_token_ttl: Duration::from_mins(15),
+            refresh: RefreshLife {
+                idle: Duration::from_hours(1),
+                absolute: Duration::from_hours(2),
+            },
             scopes: Vec::new(),
+            claims: Map::new(),
             may_introspect: false,
             countries: None,
             ceilings: Ceilings::default(),

@@ -100,6 +100,7 @@ pub mod random;
 pub mod rules;
 pub mod sandbox;
 pub mod secrets;
+pub mod session;
 pub mod sign_in;
 pub mod standard_webhooks;
 pub mod telemetry;

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::limit::per_address::AddressKey;
+use crate::session::Seen;
 
 /// Where a call comes from, as far as limits, rules and the audit log care.
 #[derive(Clone, Debug)]
@@ -12,6 +13,8 @@ pub struct Origin {
     pub address: Option<IpAddr>,
     /// Keyed hash of the address that answers for the call.
     pub key: AddressKey,
+    /// What the user is shown of a session that begins with the call.
+    pub seen: Seen,
     /// The call's id in answers and logs.
     pub trace_id: String,
 }

@@ -40,6 +40,10 @@ pub enum Purpose {
     Receipt,
     /// The value of an operator's rule; bound to its hash.
     Rule,
+    /// A refresh token that replaced another; bound to that one's hash.
+    RefreshToken,
+    /// Where a session is used; bound to its id.
+    Session,
 }
 
 /// A sealed value did not open: wrong key, wrong purpose, wrong binding, or not ours.
@@ -103,6 +107,9 @@ pub struct Keyring {
     lookup: hmac::Key,
     seal_receipt: LessSafeKey,
     seal_rule: LessSafeKey,
+    refresh_tag: hmac::Key,
+    seal_refresh_token: LessSafeKey,
+    seal_session: LessSafeKey,
 }
 
 impl fmt::Debug for Keyring {
@@ -129,6 +136,9 @@ impl Keyring {
             lookup: mac_key(&prk, "lookup v1")?,
             seal_receipt: aead_key(&prk, "seal receipt v1")?,
             seal_rule: aead_key(&prk, "seal rule v1")?,
+            refresh_tag: mac_key(&prk, "refresh token tag v1")?,
+            seal_refresh_token: aead_key(&prk, "seal refresh token v1")?,
+            seal_session: aead_key(&prk, "seal session v1")?,
         })
     }
 
@@ -140,6 +150,11 @@ impl Keyring {
     /// HMAC-SHA256 under the code key, over length-prefixed parts.
     pub(crate) fn code_tag(&self, parts: &[&[u8]]) -> [u8; 32] {
         tag(&self.code, parts)
+    }
+
+    /// HMAC-SHA256 by which a refresh token is known as ours.
+    pub(crate) fn refresh_tag(&self, parts: &[&[u8]]) -> [u8; 32] {
+        tag(&self.refresh_tag, parts)
     }
 
     /// A keyed hash for comparing values that must not be kept, such as request bodies with a
@@ -206,6 +221,15 @@ impl Keyring {
         Ok(body)
     }
 
+    /// Opens a phone number that was sealed for its blind index.
+    pub fn open_phone(&self, index: &[u8], sealed: &[u8]) -> Result<PhoneNumber, OpenError> {
+        let opened = self.open(Purpose::Phone, index, sealed)?;
+        let number = std::str::from_utf8(&opened).ok();
+        number
+            .and_then(|number| PhoneNumber::from_stored_e164(number).ok())
+            .ok_or(OpenError)
+    }
+
     fn key(&self, purpose: Purpose) -> &LessSafeKey {
         match purpose {
             Purpose::Phone => &self.seal_phone,
@@ -215,6 +239,8 @@ impl Keyring {
             Purpose::Reply => &self.seal_reply,
             Purpose::Receipt => &self.seal_receipt,
             Purpose::Rule => &self.seal_rule,
+            Purpose::RefreshToken => &self.seal_refresh_token,
+            Purpose::Session => &self.seal_session,
         }
     }
 }

@@ -28,7 +28,9 @@ use crate::provider;
 use crate::random::Random;
 use crate::rules::{Rules, RulesError};
 use crate::secrets::{DeriveError, Keyring};
+use crate::session::Sessions;
 use crate::token::keys::{KeyError, SigningKeys};
+use crate::verifier::ExpectedError;
 
 /// What the service takes from its surroundings.
 #[derive(Clone)]
@@ -75,6 +77,9 @@ pub enum StartError {
     /// The provider's client could not be built.
     #[error(transparent)]
     Provider(#[from] provider::BuildError),
+    /// The issuer or an audience is empty.
+    #[error(transparent)]
+    OwnTokens(#[from] ExpectedError),
     /// The metrics have no buckets.
     #[error("the metrics could not be set up")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
@@ -91,6 +96,7 @@ pub struct App {
     otp: Arc<Otp>,
     rules: Arc<Rules>,
     audit: Arc<Audit>,
+    sessions: Arc<Sessions>,
     pool: PgPool,
 }
 
@@ -134,6 +140,7 @@ impl App {
         let clients = Arc::clone(&state.clients);
         let otp = Arc::clone(&state.otp);
         let audit = Arc::clone(&state.audit);
+        let sessions = Arc::clone(&state.sessions);
 
         let public_state = state.clone();
         let mut public_server = HttpServer::new(move || {
@@ -172,6 +179,7 @@ impl App {
             otp,
             rules,
             audit,
+            sessions,
             pool,
         })
     }
@@ -183,9 +191,10 @@ impl App {
         let servers = future::try_join(self.public, self.admin);
         let (stop_background, stopped) = oneshot::channel::<()>();
         let stopped = stopped.map(drop).shared();
-        let background = future::join3(
+        let background = future::join4(
             self.otp.follow_deliveries(stopped.clone()),
             self.rules.follow(stopped.clone()),
+            self.sessions.sweep(stopped.clone()),
             self.audit
                 .keep_months_prepared(audit::PREPARE_EVERY, stopped),
         );

@@ -36,10 +36,12 @@ use crate::provider::webhook::{Webhook, WebhookOptions};
 use crate::provider::{BuildError, Timeouts, Vendor};
 use crate::rules::Rules;
 use crate::secrets::Keyring;
+use crate::session::Sessions;
 use crate::sign_in::SignIn;
 use crate::standard_webhooks::Signer;
 use crate::token::issuer::Issuer;
 use crate::token::keys::SigningKeys;
+use crate::token::own::OwnTokens;
 
 /// Statements and waits for a connection that one call takes at most, with room to spare: a verify
 /// that asks the provider takes seven.
@@ -85,6 +87,17 @@ pub(super) fn state(
         }),
         refusals: Refusals::default(),
     });
+    let tokens = &settings.tokens;
+    let sessions = Arc::new(Sessions {
+        pool: pool.clone(),
+        keyring: Arc::clone(&keyring),
+        random: Arc::clone(&deps.random),
+        clock: Arc::clone(&deps.clock),
+        issuer: Issuer::new(issuer.clone(), Arc::clone(&keys)),
+        metrics: Arc::clone(&metrics),
+        grace: TimeDelta::from_std(tokens.reuse_grace).unwrap_or(TimeDelta::MAX),
+        per_user: tokens.sessions_per_user.into(),
+    });
     let network = &settings.limits.network;
     let limit = |addresses: &[IpWindow], networks: &[_]| {
         let clock = Arc::clone(&deps.clock);
@@ -113,7 +126,7 @@ pub(super) fn state(
         sign_in: SignIn {
             pool: pool.clone(),
             otp: Arc::clone(&otp),
-            issuer: Issuer::new(issuer.clone(), Arc::clone(&keys)),
+            sessions: Arc::clone(&sessions),
             clients: Arc::clone(&clients),
             random: Arc::clone(&deps.random),
             audit: Arc::clone(&audit),
@@ -124,6 +137,8 @@ pub(super) fn state(
             random: Arc::clone(&deps.random),
             lease,
         },
+        own_tokens: OwnTokens::new(&issuer, &clients, Arc::clone(&keys))?,
+        sessions,
         issuer,
         clients,
         phone_rules: settings.phone.clone(),

@@ -32,6 +32,8 @@ pub enum Action {
     UserErase,
     /// Came near to a limit on spending.
     SpendWarning,
+    /// Ended sessions before their time.
+    SessionEnd,
     /// Made a key that tokens are signed with.
     SigningKeyCreate,
     /// Called the admin API without its token.
@@ -40,7 +42,7 @@ pub enum Action {
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::OtpSend,
         Self::OtpResend,
         Self::OtpVerify,
@@ -53,6 +55,7 @@ impl Action {
         Self::SwitchSet,
         Self::UserErase,
         Self::SpendWarning,
+        Self::SessionEnd,
         Self::SigningKeyCreate,
         Self::AdminDenied,
     ];
@@ -72,6 +75,7 @@ impl Action {
             Self::SwitchSet => "switch.set",
             Self::UserErase => "user.erase",
             Self::SpendWarning => "spend.warning",
+            Self::SessionEnd => "session.end",
             Self::SigningKeyCreate => "signing_key.create",
             Self::AdminDenied => "admin.denied",
         }

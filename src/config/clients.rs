@@ -11,10 +11,18 @@ use super::{
     table::Table,
     tokens::{ACCESS_TTL_MAX, Tokens},
 };
-use crate::client::{Client, ClientId, ClientIdError, Clients, SecretHash};
+use crate::client::{Client, ClientId, ClientIdError, Clients, RefreshLife, SecretHash};
 use crate::limit::spend::Ceilings;
 use crate::phone::{Country, PhoneRules};
+use crate::token::claims::is_reserved;
+use crate::token::grant::is_scope_token;
+use serde_json::{Map, Value};
 
+/// Seconds that a client's own sessions may live: a minute to a year.
+const REFRESH_TTL: RangeInclusive<u64> = 60..=31_536_000;
+/// Bytes of JSON that a client's own claims may take: nginx takes 8 KiB of headers in all, and a token
+/// with a number and two audiences is below 1 KiB.
+const LONGEST_CLAIMS: usize = 2048;
 /// Seconds that a client's own access tokens may live.
 const ACCESS_TTL: RangeInclusive<u64> = 60..=ACCESS_TTL_MAX;
 
@@ -55,7 +63,9 @@ fn read_one(mut table: Table<'_>, tokens: Read<&Tokens>, phone: Read<&PhoneRules
     let audience = audience(&mut table);
     let allowed_origins = allowed_origins(&mut table);
     let access_token_ttl = access_token_ttl(&mut table, tokens);
+    let refresh = refresh(&mut table, tokens);
     let scopes = scopes(&mut table);
+    let claims = claims(&mut table);
     let may_introspect = table.flag("may_introspect");
     if matches!((&may_introspect, &secret_hash), (Ok(true), Ok(None))) {
         table.fault(
@@ -72,7 +82,9 @@ fn read_one(mut table: Table<'_>, tokens: Read<&Tokens>, phone: Read<&PhoneRules
         audience: audience?,
         allowed_origins: allowed_origins?,
         access_token_ttl: access_token_ttl?,
+        refresh: refresh?,
         scopes: scopes?,
+        claims: claims?,
         may_introspect: may_introspect?,
         countries: countries?,
         ceilings: ceilings?,
@@ -126,21 +138,28 @@ fn allowed_origins(table: &mut Table<'_>) -> Read<Vec<String>> {
     Ok(origins)
 }
 
+/// Seconds of a client's own, if it has any.
+fn own_seconds(
+    table: &mut Table<'_>,
+    field: &'static str,
+    range: RangeInclusive<u64>,
+) -> Read<Option<Duration>> {
+    let Some(seconds) = table.integer(field)? else {
+        return Ok(None);
+    };
+    let seconds = u64::try_from(seconds).ok();
+    let seconds = seconds.filter(|seconds| range.contains(seconds));
+    let (low, high) = (range.start(), range.end());
+    let fault = format!("is not a whole number of seconds from {low} to {high}");
+    let ttl = seconds.map(Duration::from_secs);
+    ttl.map(Some).ok_or_else(|| table.fault(field, fault))
+}
+
 fn access_token_ttl(table: &mut Table<'_>, tokens: Read<&Tokens>) -> Read<Duration> {
     const FIELD: &str = "access_token_ttl";
-    let Some(seconds) = table.integer(FIELD)? else {
+    let Some(ttl) = own_seconds(table, FIELD, ACCESS_TTL)? else {
         return tokens.map(|tokens| tokens.access_ttl);
     };
-    let seconds = u64::try_from(seconds)
-        .ok()
-        .filter(|seconds| ACCESS_TTL.contains(seconds));
-    let ttl = seconds.map(Duration::from_secs).ok_or_else(|| {
-        let (low, high) = (ACCESS_TTL.start(), ACCESS_TTL.end());
-        table.fault(
-            FIELD,
-            format!("is not a whole number of seconds from {low} to {high}"),
-        )
-    })?;
     if tokens.is_ok_and(|tokens| tokens.keep_after < ttl) {
         table.fault(
             FIELD,
@@ -148,6 +167,38 @@ fn access_token_ttl(table: &mut Table<'_>, tokens: Read<&Tokens>) -> Read<Durati
         );
     }
     Ok(ttl)
+}
+
+fn refresh(table: &mut Table<'_>, tokens: Read<&Tokens>) -> Read<RefreshLife> {
+    const IDLE: &str = "refresh_idle_ttl";
+    let idle = own_seconds(table, IDLE, REFRESH_TTL);
+    let absolute = own_seconds(table, "refresh_absolute_ttl", REFRESH_TTL);
+    let (own_idle, own_absolute, tokens) = (idle?, absolute?, tokens?);
+    let life = RefreshLife {
+        idle: own_idle.unwrap_or(tokens.refresh_idle),
+        absolute: own_absolute.unwrap_or(tokens.refresh_absolute),
+    };
+    if own_idle.is_some_and(|idle| idle > life.absolute) {
+        table.fault(IDLE, "is longer than the session can be; lower it");
+    }
+    Ok(life)
+}
+
+/// Claims that are in every token of the client.
+fn claims(table: &mut Table<'_>) -> Read<Map<String, Value>> {
+    const FIELD: &str = "claims";
+    let claims = table.json(FIELD)?;
+    for name in claims.keys().filter(|name| is_reserved(name)) {
+        let mend = "this service or a standard says what it means; rename it";
+        table.fault(FIELD, format!("has {name:?}: {mend}"));
+    }
+    if Value::from(claims.clone()).to_string().len() > LONGEST_CLAIMS {
+        table.fault(
+            FIELD,
+            format!("is longer than {LONGEST_CLAIMS} bytes of JSON; every call carries it"),
+        );
+    }
+    Ok(claims)
 }
 
 fn scopes(table: &mut Table<'_>) -> Read<Vec<String>> {
@@ -159,14 +210,6 @@ fn scopes(table: &mut Table<'_>) -> Read<Vec<String>> {
         );
     }
     Ok(scopes)
-}
-
-/// `scope-token` of RFC 6749 section 3.3.
-fn is_scope_token(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
 }
 
 /// With faulty rules for phones only the form of the codes is checked.

@@ -5,6 +5,7 @@
 use std::fmt::Display;
 
 use ::config::{Map, Value, ValueKind};
+use serde_json::Value as Json;
 
 use super::{
     keys,
@@ -130,6 +131,15 @@ impl<'r> Table<'r> {
         Err(self.fault(field, "must be true or false"))
     }
 
+    /// A table of anything that JSON can say; empty when left out.
+    pub(super) fn json(&mut self, field: &'static str) -> Read<serde_json::Map<String, Json>> {
+        match self.take(field).map(json) {
+            None => Ok(serde_json::Map::new()),
+            Some(Some(Json::Object(members))) => Ok(members),
+            Some(_) => Err(self.fault(field, "must be a table, of what JSON can say")),
+        }
+    }
+
     /// Notes every field that was not asked for. To be called last.
     pub(super) fn refuse_others(mut self) {
         let mut others: Vec<String> = self.values.keys().cloned().collect();
@@ -144,6 +154,29 @@ impl<'r> Table<'r> {
         self.asked.push(field);
         self.values.remove(field).map(|value| value.kind)
     }
+}
+
+/// `None` for numbers that JSON has no words for.
+fn json(value: ValueKind) -> Option<Json> {
+    Some(match value {
+        ValueKind::Nil => Json::Null,
+        ValueKind::Boolean(flag) => Json::from(flag),
+        ValueKind::I64(number) => Json::from(number),
+        ValueKind::U64(number) => Json::from(number),
+        ValueKind::I128(number) => Json::from(i64::try_from(number).ok()?),
+        ValueKind::U128(number) => Json::from(u64::try_from(number).ok()?),
+        ValueKind::Float(number) => Json::Number(serde_json::Number::from_f64(number)?),
+        ValueKind::String(text) => Json::from(text),
+        ValueKind::Array(items) => {
+            let items = items.into_iter().map(|item| json(item.kind));
+            Json::Array(items.collect::<Option<_>>()?)
+        }
+        ValueKind::Table(members) => {
+            let members = members.into_iter();
+            let members = members.map(|(name, value)| Some((name, json(value.kind)?)));
+            Json::Object(members.collect::<Option<_>>()?)
+        }
+    })
 }
 
 fn text_of(value: ValueKind) -> Option<String> {

@@ -25,6 +25,8 @@ pub struct Tokens {
     pub refresh_absolute: Duration,
     /// How long a used refresh token still returns its successor.
     pub reuse_grace: Duration,
+    /// Sessions that one user may have; the one that was not used for longest makes room.
+    pub sessions_per_user: u32,
     /// How long a key signs.
     pub rotate_every: Duration,
     /// How long a key is published before it signs.
@@ -55,6 +57,7 @@ pub(super) fn read(reader: &mut Reader) -> Read<Tokens> {
     let refresh_idle = reader.seconds("tokens.refresh_idle_seconds", 1..=YEAR);
     let refresh_absolute = reader.seconds("tokens.refresh_absolute_seconds", 1..=YEAR);
     let reuse_grace = reader.seconds("tokens.reuse_grace_seconds", 0..=60);
+    let sessions_per_user = reader.integer("tokens.sessions_per_user", 1..=1000);
     let rotate_every = reader.seconds("tokens.rotate_every_seconds", 1..=YEAR);
     let publish_ahead = reader.seconds("tokens.publish_ahead_seconds", 1..=2_592_000);
     let keep_after = reader.seconds("tokens.keep_after_seconds", 1..=YEAR);
@@ -64,6 +67,7 @@ pub(super) fn read(reader: &mut Reader) -> Read<Tokens> {
         refresh_idle: refresh_idle?,
         refresh_absolute: refresh_absolute?,
         reuse_grace: reuse_grace?,
+        sessions_per_user: sessions_per_user?,
         rotate_every: rotate_every?,
         publish_ahead: publish_ahead?,
         keep_after: keep_after?,

@@ -19,6 +19,9 @@ pub enum FieldError {
     /// It is there, but not as a string.
     #[error("must be a string")]
     NotText,
+    /// It is there, but not as a string or a list of strings.
+    #[error("must be a string or a list of strings")]
+    NotTexts,
 }
 
 impl Fields {
@@ -45,6 +48,21 @@ impl Fields {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => Err(FieldError::NotText),
+        }
+    }
+
+    /// A member that is a list of strings or one alone, or may be missing or null.
+    pub fn optional_texts(&self, name: &str) -> Result<Option<Vec<String>>, FieldError> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Array(items)) => {
+                let texts: Option<Vec<String>> = items.iter().map(text).collect();
+                texts.map(Some).ok_or(FieldError::NotTexts)
+            }
+            Some(one) => text(one)
+                .map(|one| Some(vec![one]))
+                .ok_or(FieldError::NotTexts),
         }
     }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{HeaderMap, HeaderName};
+use actix_web::http::header::{HeaderMap, HeaderName, USER_AGENT};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
@@ -24,6 +24,7 @@ use crate::operation::Operation;
 use crate::origin::Origin;
 use crate::phone::{PhoneError, PhoneNumber};
 use crate::rules::Verdict;
+use crate::session::Seen;
 use crate::telemetry::Chain;
 
 /// Longest `Idempotency-Key`, in characters.
@@ -117,6 +118,7 @@ impl Call {
         Origin {
             address: told.undisputed(),
             key: AddressKey::of(Network::from(told.address()), &self.state.keyring),
+            seen: Seen::new(self.header(&USER_AGENT), told.address()),
             trace_id: self.trace_id().to_owned(),
         }
     }

@@ -21,10 +21,8 @@ impl Call {
         let named = fields
             .optional_text("client_id")
             .map_err(|error| Problem::field("/client_id", &error.to_string()))?;
-        if let Some(header) = self.headers().get(AUTHORIZATION) {
-            let (id, secret) = header.to_str().ok().and_then(basic).ok_or_else(invalid)?;
-            let client = clients.get(&id).filter(|client| client.has_secret(&secret));
-            let client = client.ok_or_else(invalid)?;
+        if self.headers().contains_key(AUTHORIZATION) {
+            let client = self.basic_client().ok_or_else(invalid)?;
             if named.is_some_and(|name| name != client.id.as_str()) {
                 return Err(Problem::field(
                     "/client_id",
@@ -42,6 +40,13 @@ impl Call {
                     .ok_or_else(invalid)
             }
         }
+    }
+
+    /// The confidential client that the `Authorization` header proves.
+    pub fn basic_client(&self) -> Option<&Client> {
+        let (id, secret) = basic(self.header(&AUTHORIZATION)?)?;
+        let client = self.state.clients.get(&id);
+        client.filter(|client| client.has_secret(&secret))
     }
 
     /// The client a new request is for: the caller, or the only client there is if it is public.

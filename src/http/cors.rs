@@ -14,7 +14,7 @@ pub fn cors(clients: Arc<Clients>) -> Cors {
                 .to_str()
                 .is_ok_and(|origin| clients.allow_origin(origin))
         })
-        .allowed_methods(["GET", "POST"])
+        .allowed_methods(["GET", "POST", "DELETE"])
         .allowed_headers([
             "authorization",
             "content-type",

@@ -1,10 +1,11 @@
-//! What anyone may read: the public keys and the problem pages.
+//! What anyone may read: the public keys, the metadata and the problem pages.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{
     CACHE_CONTROL, ETag, EntityTag, Header as _, IF_NONE_MATCH, IfNoneMatch,
 };
 use actix_web::web::Path;
+use serde_json::json;
 
 use super::call::Call;
 use super::codes::Code;
@@ -13,6 +14,8 @@ use super::problem::Problem;
 /// How long the key set may be cached. A verifier that is that far behind still knows every key
 /// in use, since keys are published long before their first use.
 const JWKS_CACHE: &str = "public, max-age=300, stale-while-revalidate=60";
+/// The metadata changes with the settings only.
+const METADATA_CACHE: &str = "public, max-age=3600";
 /// Problem pages change with releases only.
 const PAGE_CACHE: &str = "public, max-age=3600";
 
@@ -39,6 +42,31 @@ pub async fn jwks(call: Call) -> HttpResponse {
     response
         .content_type("application/json")
         .body(keys.jwks().to_vec())
+}
+
+/// `GET /.well-known/oauth-authorization-server` (RFC 8414 section 2). There is no authorization endpoint,
+/// so no response type either.
+pub async fn metadata(call: Call) -> HttpResponse {
+    let issuer = &call.state.issuer;
+    let at = |path: &str| format!("{issuer}{path}");
+    let proves = ["client_secret_basic", "client_secret_post"];
+    let names = ["client_secret_basic", "client_secret_post", "none"];
+    let metadata = json!({
+        "issuer": issuer,
+        "jwks_uri": at("/.well-known/jwks.json"),
+        "token_endpoint": at("/v1/token"),
+        "revocation_endpoint": at("/v1/token/revoke"),
+        "introspection_endpoint": at("/v1/token/introspect"),
+        "userinfo_endpoint": at("/v1/userinfo"),
+        "grant_types_supported": ["refresh_token"],
+        "response_types_supported": [],
+        "token_endpoint_auth_methods_supported": names,
+        "revocation_endpoint_auth_methods_supported": names,
+        "introspection_endpoint_auth_methods_supported": proves,
+    });
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, METADATA_CACHE))
+        .json(metadata)
 }
 
 /// `GET /problems/{code}`: what the `type` of a problem points at.

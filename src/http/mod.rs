@@ -4,6 +4,7 @@
 //! result; rules live in the modules it calls.
 
 pub mod admin;
+pub mod bearer;
 pub mod body;
 pub mod call;
 pub mod caller;
@@ -11,11 +12,14 @@ pub mod client_ip;
 pub mod codes;
 pub mod cors;
 pub mod discovery;
+pub mod form;
 pub mod health;
 pub mod observe;
 pub mod otp;
 pub mod problem;
 pub mod reply;
+pub mod sessions;
+pub mod token;
 pub mod tutorial;
 
 use std::sync::Arc;
@@ -39,8 +43,10 @@ use crate::provider::guard::Provider;
 use crate::random::Random;
 use crate::rules::Rules;
 use crate::secrets::Keyring;
+use crate::session::Sessions;
 use crate::sign_in::SignIn;
 use crate::token::keys::SigningKeys;
+use crate::token::own::OwnTokens;
 
 /// Longest request body, in bytes.
 pub const BODY_LIMIT: usize = 16 * 1024;
@@ -61,6 +67,10 @@ pub struct State {
     pub sign_in: SignIn,
     /// Published keys.
     pub keys: Arc<SigningKeys>,
+    /// Access tokens that come back.
+    pub own_tokens: OwnTokens,
+    /// Sessions and refresh tokens.
+    pub sessions: Arc<Sessions>,
     /// Kept replies.
     pub idempotency: Idempotency,
     /// Limit on sends and resends of one address and of one network.
@@ -113,7 +123,20 @@ pub fn public_routes(config: &mut ServiceConfig) {
             LimitedBy::Verifies,
             tutorial::verify,
         ))
+        .service(post("/v1/token", token::token))
+        .service(post("/v1/token/refresh", token::refresh))
+        .service(post("/v1/token/revoke", token::revoke))
+        .service(post("/v1/token/introspect", token::introspect))
+        .service(read("/v1/sessions", sessions::list).route(web::delete().to(sessions::end_all)))
+        .service(
+            web::resource("/v1/sessions/{session_id}").route(web::delete().to(sessions::end_one)),
+        )
+        .service(read("/v1/userinfo", sessions::userinfo))
         .service(read("/.well-known/jwks.json", discovery::jwks))
+        .service(read(
+            "/.well-known/oauth-authorization-server",
+            discovery::metadata,
+        ))
         .service(read("/problems/{code}", discovery::problem_page))
         .default_service(web::to(call::not_found));
 }
@@ -148,6 +171,16 @@ where
     web::resource(paths)
         .app_data(by)
         .route(web::post().to(handler))
+}
+
+/// A resource that is called with POST, and where a token says enough: a made-up one costs no statement.
+fn post<F, Args>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    web::resource(path).route(web::post().to(handler))
 }
 
 /// A resource that is read with GET, and asked about with HEAD (RFC 9110 section 9.1).

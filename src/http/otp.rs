@@ -11,6 +11,7 @@ use super::call::Call;
 use super::codes::Code;
 use super::problem::Problem;
 use super::reply::Reply;
+use super::token::wanted;
 use crate::clock::rfc3339;
 use crate::device_receipt::DeviceReceipt;
 use crate::limit::Quota;
@@ -50,6 +51,8 @@ struct SignedInBody<'a> {
     token_type: &'static str,
     access_token: &'a str,
     expires_in: u64,
+    refresh_token: &'a str,
+    refresh_expires_in: i64,
     subject: Uuid,
     session_id: Uuid,
     new_user: bool,
@@ -113,6 +116,7 @@ pub async fn verify(call: Call, body: Bytes) -> HttpResponse {
             let ask = VerifyCode {
                 request,
                 guess,
+                wanted: wanted(&fields)?,
                 caller: caller.clone(),
                 origin: call.origin(&caller),
                 receipt: receipt(&fields)?,
@@ -214,15 +218,17 @@ fn issued_reply(status: u16, issued: Issued) -> Reply {
 
 /// The answer to a right code.
 pub fn signed_in_reply(signed_in: &SignedIn) -> Reply {
-    let login = &signed_in.login;
+    let tokens = &signed_in.tokens;
     let body = SignedInBody {
         verified: true,
         token_type: "Bearer",
-        access_token: signed_in.token.expose(),
-        expires_in: signed_in.token.expires_in(),
-        subject: login.user_id(),
-        session_id: login.session_id(),
-        new_user: login.is_new_user(),
+        access_token: tokens.access.expose(),
+        expires_in: tokens.access.expires_in(),
+        refresh_token: &tokens.refresh.expose(),
+        refresh_expires_in: tokens.refresh_expires_in(),
+        subject: tokens.session.user_id(),
+        session_id: tokens.session.id(),
+        new_user: signed_in.new_user,
         device_receipt: signed_in.receipt.expose(),
     };
     Reply::json(200, &body)

@@ -19,8 +19,10 @@ use crate::phone::PhoneError;
 use crate::provider::ProviderError;
 use crate::random::RandomUnavailable;
 use crate::rules::RulesError;
+use crate::session::SessionError;
 use crate::sign_in::SignInError;
 use crate::telemetry::Chain;
+use crate::token::grant::NotGiven;
 
 use std::time::Duration;
 
@@ -44,6 +46,8 @@ pub struct Problem {
     pub open_ended: bool,
     /// What is left of the limits that were looked at.
     pub quotas: Vec<Quota>,
+    /// How to authenticate.
+    pub challenge: Option<&'static str>,
 }
 
 impl Problem {
@@ -56,6 +60,15 @@ impl Problem {
             retry_after: None,
             open_ended: false,
             quotas: Vec::new(),
+            challenge: code.challenge(),
+        }
+    }
+
+    /// No bearer token came at all, of which nothing can be said (RFC 6750 section 3.1).
+    pub fn no_token() -> Self {
+        Self {
+            challenge: Some(r#"Bearer realm="otp-auth""#),
+            ..Self::new(Code::InvalidToken)
         }
     }
 
@@ -125,7 +138,7 @@ impl Problem {
         let mut reply = Reply::json(self.code.status(), &Value::Object(body));
         "application/problem+json".clone_into(&mut reply.content_type);
         reply.retry_after = self.retry_after.map(whole_seconds);
-        reply.www_authenticate = self.code.challenge().map(str::to_owned);
+        reply.www_authenticate = self.challenge.map(str::to_owned);
         reply.open_ended = self.open_ended;
         reply.quotas = self.quotas;
         reply
@@ -225,9 +238,10 @@ impl From<SignInError> for Problem {
             SignInError::Incorrect { attempts_remaining } => Self::new(Code::OtpIncorrect)
                 .with("verified", json!(false))
                 .with("attempts_remaining", json!(attempts_remaining)),
-            SignInError::Verify(VerifyError::NotLive) | SignInError::UnknownClient => {
-                Self::new(Code::OtpRequestExpired)
-            }
+            SignInError::Verify(VerifyError::NotLive)
+            | SignInError::UnknownClient
+            | SignInError::Session(SessionError::Invalid) => Self::new(Code::OtpRequestExpired),
+            SignInError::Session(error) => error.into(),
             SignInError::Verify(VerifyError::TooManyAttempts { wait }) => {
                 Self::new(Code::TooManyAttempts).wait(wait)
             }
@@ -244,8 +258,28 @@ impl From<SignInError> for Problem {
             SignInError::Verify(VerifyError::Seal(_))
             | SignInError::Random(_)
             | SignInError::Phone(_)
-            | SignInError::Receipt(_)
-            | SignInError::Issue(_) => Self::internal(&error),
+            | SignInError::Receipt(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<SessionError> for Problem {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Invalid => Self::new(Code::InvalidToken)
+                .detail("The refresh token is unknown, used, over, or not this client's."),
+            SessionError::NotGiven(what) => {
+                let pointer = match what {
+                    NotGiven::Audience => "/audience",
+                    NotGiven::Scope => "/scope",
+                };
+                Self::field(pointer, &what.to_string())
+            }
+            SessionError::Store(error) => error.into(),
+            SessionError::Random(_)
+            | SessionError::Seal(_)
+            | SessionError::Open(_)
+            | SessionError::Issue(_) => Self::internal(&error),
         }
     }
 }

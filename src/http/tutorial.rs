@@ -26,6 +26,7 @@ use crate::otp::request::{Purpose, RequestId};
 use crate::otp::send::SendCode;
 use crate::secrets::Purpose as Seal;
 use crate::sign_in::VerifyCode;
+use crate::token::grant::Wanted;
 
 const REQUEST_COOKIE: &str = "otp_request";
 /// Tells that this browser logged in before.
@@ -110,6 +111,7 @@ async fn verify_counted(
     let ask = VerifyCode {
         request,
         guess,
+        wanted: Wanted::default(),
         caller: caller.clone(),
         origin: call.origin(caller),
         receipt: device_cookie(call),
@@ -164,7 +166,7 @@ fn pattern<'a, T>(
         },
         (Some(Value::Null), Err(FieldError::Missing)) => "This field may not be null.",
         (_, Err(FieldError::Missing)) => "This field is required.",
-        (_, Err(FieldError::NotText)) => "Not a valid string.",
+        (_, Err(FieldError::NotText | FieldError::NotTexts)) => "Not a valid string.",
     };
     Err(field(name, message))
 }
@@ -204,7 +206,7 @@ fn drf(problem: Problem) -> Box<Reply> {
         | Code::UnsupportedMediaType => detail(status, title),
     };
     reply.retry_after = problem.retry_after.map(super::problem::whole_seconds);
-    reply.www_authenticate = problem.code.challenge().map(str::to_owned);
+    reply.www_authenticate = problem.challenge.map(str::to_owned);
     reply.quotas = problem.quotas;
     reply
 }

@@ -16,7 +16,7 @@ use crate::origin::Origin;
 use crate::phone::PhoneNumber;
 use crate::provider::CodeOwner;
 use crate::random;
-use crate::secrets::{OpenError, Purpose as Seal};
+use crate::secrets::OpenError;
 
 /// Somebody asks for one more SMS.
 #[derive(Clone, Debug)]
@@ -113,14 +113,8 @@ impl Otp {
 
     /// The number a stored request was for.
     pub(crate) fn open_phone(&self, stored: &StoredRequest) -> Result<PhoneNumber, SendError> {
-        let binding = stored.phone.as_bytes();
-        let opened = self
-            .keyring
-            .open(Seal::Phone, binding, &stored.phone_sealed);
-        let opened = opened.map_err(|OpenError| SendError::Seal)?;
-        let number = std::str::from_utf8(&opened).ok();
-        number
-            .and_then(|number| PhoneNumber::from_stored_e164(number).ok())
-            .ok_or(SendError::Seal)
+        let index = stored.phone.as_bytes();
+        let opened = self.keyring.open_phone(index, &stored.phone_sealed);
+        opened.map_err(|OpenError| SendError::Seal)
     }
 }

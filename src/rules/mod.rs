@@ -37,7 +37,7 @@ use crate::secrets::{Keyring, Purpose, SealError};
 use crate::telemetry::Chain;
 pub use rule::{Change, Listing, NewRule, Rule, Verdict};
 use snapshot::{Decision, Snapshot};
-use store::{NewRow, StoredRule};
+use store::{Ban, NewRow, StoredRule};
 pub use switch::Switches;
 use switch::{Switch, SwitchState};
 use target::{Kind, Target};
@@ -153,6 +153,13 @@ impl Rules {
         let sealed = self
             .keyring
             .seal(Purpose::Rule, &key, plain.as_bytes(), random)?;
+        let banned = match (&new.target, new.verdict) {
+            (Target::Phone(phone), Verdict::Block) => Some(Ban {
+                phone: self.keyring.phone_index(phone),
+                event: self.event(change)?,
+            }),
+            (Target::Phone(_) | Target::Prefix(_) | Target::Network(_), _) => None,
+        };
         let row = NewRow {
             id,
             kind,
@@ -161,6 +168,7 @@ impl Rules {
             verdict: new.verdict,
             reason: new.reason.as_str(),
             expires_at: new.expires_at,
+            banned,
         };
         let kept = store::set(&self.pool, row, change, self.event(change)?).await?;
         self.refresh().await?;

@@ -12,6 +12,8 @@ use super::target::Kind;
 use super::{Change, Listing, Verdict};
 use crate::audit::{self, Action, Actor, Event, Outcome};
 use crate::database::StoreError;
+use crate::secrets::PhoneIndex;
+use crate::session::{self, EndReason, Ending, Whose};
 
 /// A rule as it is stored.
 pub(super) struct StoredRule {
@@ -35,6 +37,15 @@ pub(super) struct NewRow<'a> {
     pub(super) verdict: Verdict,
     pub(super) reason: &'a str,
     pub(super) expires_at: Option<DateTime<Utc>>,
+    /// Whom it logs out.
+    pub(super) banned: Option<Ban>,
+}
+
+/// A phone that is blocked, and the id of the event that its sessions ended.
+#[derive(Clone, Copy)]
+pub(super) struct Ban {
+    pub(super) phone: PhoneIndex,
+    pub(super) event: Uuid,
 }
 
 /// How many changes there were.
@@ -109,8 +120,35 @@ pub(super) async fn set(
     .fetch_one(&mut *tx)
     .await?;
     record_rule(&mut tx, Action::RuleSet, &kept, change, event).await?;
+    if let Some(ban) = rule.banned {
+        log_out(&mut tx, ban, change).await?;
+    }
     tx.commit().await?;
     Ok(kept)
+}
+
+/// Ends a phone's sessions. Its live code goes first: under that row's lock no login can be half done.
+async fn log_out(
+    tx: &mut Transaction<'static, Postgres>,
+    ban: Ban,
+    change: Change<'_>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE phone_throttles SET live_request_id = NULL, superseded_request_id = NULL
+         WHERE phone_index = $1",
+        ban.phone.as_bytes(),
+    )
+    .execute(&mut **tx)
+    .await?;
+    let ending = Ending {
+        reason: EndReason::PhoneBlocked,
+        actor: Actor::Admin,
+        trace_id: change.trace_id,
+        address: None,
+        now: change.now,
+    };
+    session::store::end(tx, Whose::Phone(ban.phone), &ending, ban.event).await?;
+    Ok(())
 }
 
 /// Takes a rule away; whether there was one.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
-use uuid::Uuid;
 
 use crate::audit::{self, Action, Actor, Audit, Event};
 use crate::client::{Caller, Client, Clients};
@@ -21,63 +20,19 @@ use crate::otp::request::RequestId;
 use crate::otp::send::SendError;
 use crate::otp::store::StoredRequest;
 use crate::otp::verify::{Attempt, VerifyError};
-use crate::phone::PhoneNumber;
 use crate::random::{self, Random, RandomUnavailable};
 use crate::secrets::SealError;
-use crate::token::issuer::{AccessToken, IssueError, Issuer};
-use store::{Noted, Outcome, Session, Tried};
-
-/// A phone was proved. Only [`SignIn::verify`] can make one, so no token can be issued without a
-/// right code.
-#[derive(Debug)]
-pub struct Login {
-    user_id: Uuid,
-    session_id: Uuid,
-    new_user: bool,
-    at: DateTime<Utc>,
-    phone: Option<PhoneNumber>,
-    amr: Vec<String>,
-}
-
-impl Login {
-    /// The user: the token's `sub`.
-    pub fn user_id(&self) -> Uuid {
-        self.user_id
-    }
-
-    /// The session: the token's `sid`.
-    pub fn session_id(&self) -> Uuid {
-        self.session_id
-    }
-
-    /// Whether this phone had no user before.
-    pub fn is_new_user(&self) -> bool {
-        self.new_user
-    }
-
-    /// When the code was checked: the token's `auth_time`.
-    pub fn at(&self) -> DateTime<Utc> {
-        self.at
-    }
-
-    /// How the phone was proved (RFC 8176): the token's `amr`.
-    pub fn amr(&self) -> &[String] {
-        &self.amr
-    }
-
-    /// The number, only where the client's scopes have `phone`.
-    pub fn phone(&self) -> Option<&PhoneNumber> {
-        self.phone.as_ref()
-    }
-}
+use crate::session::{SessionError, Sessions, Tokens};
+use crate::token::grant::{Granted, Wanted};
+use store::{Noted, Outcome, Tried};
 
 /// What a right code is worth.
 #[derive(Debug)]
 pub struct SignedIn {
-    /// Who signed in.
-    pub login: Login,
-    /// The token that says so.
-    pub token: AccessToken,
+    /// The session that began, and its tokens.
+    pub tokens: Tokens,
+    /// Whether this phone had no user before.
+    pub new_user: bool,
     /// That this device logged in with this phone.
     pub receipt: DeviceReceipt,
 }
@@ -106,9 +61,9 @@ pub enum SignInError {
     /// The receipt could not be made.
     #[error(transparent)]
     Receipt(#[from] SealError),
-    /// The token could not be signed.
+    /// The session could not be begun, or asks for what its client was not given.
     #[error(transparent)]
-    Issue(#[from] IssueError),
+    Session(#[from] SessionError),
 }
 
 /// Somebody tries a code.
@@ -118,6 +73,8 @@ pub struct VerifyCode {
     pub request: RequestId,
     /// What was typed.
     pub guess: Guess,
+    /// What the tokens shall be for.
+    pub wanted: Wanted,
     /// Who asks.
     pub caller: Caller,
     /// Where from.
@@ -130,7 +87,7 @@ pub struct VerifyCode {
 pub struct SignIn {
     pub(crate) pool: PgPool,
     pub(crate) otp: Arc<Otp>,
-    pub(crate) issuer: Issuer,
+    pub(crate) sessions: Arc<Sessions>,
     pub(crate) clients: Arc<Clients>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) audit: Arc<Audit>,
@@ -154,7 +111,15 @@ impl SignIn {
             && let Some(session) = store::session(&self.pool, operation.id).await?
         {
             let request = self.otp.stored(id, caller).await?;
-            return self.signed_in(&request, self.client_of(&request)?, &session);
+            let client = self.client_of(&request)?;
+            let tokens = self.sessions.begin_again(session.id, client, now).await?;
+            return self.signed_in(&request, tokens, session.new_user);
+        }
+        if !ask.wanted.is_all() {
+            // Looked at first: a mistake in what is asked for must not cost the code.
+            let request = self.otp.stored(id, caller).await?;
+            let all = Granted::all(self.client_of(&request)?);
+            all.narrowed(&ask.wanted).map_err(SessionError::from)?;
         }
         let attempt = self.otp.attempt(id, &ask.guess, who, now).await?;
         let (request, right, proven, by) = match attempt {
@@ -179,11 +144,16 @@ impl SignIn {
         let user = random::uuid_v4(self.random.as_ref())?;
         let noted = Noted {
             id: random::uuid_v7(self.random.as_ref(), now)?,
+            cap_id: random::uuid_v7(self.random.as_ref(), now)?,
             lock_id: random::uuid_v7(self.random.as_ref(), now)?,
             action: action(by),
             actor: Actor::Client(client.id.clone()),
             origin: &ask.origin,
         };
+        let begins_with = (&ask.wanted, amr(by), &ask.origin.seen);
+        let new = self
+            .sessions
+            .prepare(operation.id, client, begins_with, now)?;
         let tried = Tried {
             noted: &noted,
             request: &request,
@@ -191,21 +161,15 @@ impl SignIn {
             proven,
             by,
             user,
-            session: operation.id,
-            amr: &amr(by),
+            session: &new,
+            sessions_per_user: self.sessions.per_user,
         };
         match store::settle(&self.pool, tried, &self.otp.policy, now).await? {
-            Outcome::Right { user_id } => self.signed_in(
-                &request,
-                client,
-                &Session {
-                    id: operation.id,
-                    user_id,
-                    new_user: user_id == user,
-                    created_at: now,
-                    amr: amr(by),
-                },
-            ),
+            Outcome::Right { user_id } => {
+                let phone = self.otp.open_phone(&request)?;
+                let tokens = self.sessions.begun(new, user_id, phone, client)?;
+                self.signed_in(&request, tokens, user_id == user)
+            }
             Outcome::Wrong { attempts, locked } => Err(self.incorrect(attempts, locked)),
             // Somebody else ended the request since it was read; say what it is now.
             Outcome::Refused => Err(self.otp.why_refused(id, (caller, by), now).await.into()),
@@ -246,29 +210,13 @@ impl SignIn {
     fn signed_in(
         &self,
         request: &StoredRequest,
-        client: &Client,
-        session: &Session,
+        tokens: Tokens,
+        new_user: bool,
     ) -> Result<SignedIn, SignInError> {
-        let wants_phone = client.scopes.iter().any(|scope| scope == "phone");
-        let phone = if wants_phone {
-            Some(self.otp.open_phone(request)?)
-        } else {
-            None
-        };
-        let login = Login {
-            user_id: session.user_id,
-            session_id: session.id,
-            new_user: session.new_user,
-            at: session.created_at,
-            phone,
-            amr: session.amr.clone(),
-        };
-        let receipt = self.otp.receipt(request.phone, self.otp.now())?;
-        let token = self.issuer.issue(&login, client, self.random.as_ref())?;
         Ok(SignedIn {
-            login,
-            token,
-            receipt,
+            tokens,
+            new_user,
+            receipt: self.otp.receipt(request.phone, self.otp.now())?,
         })
     }
 }

@@ -11,6 +11,7 @@ use crate::origin::Origin;
 use crate::otp::Policy;
 use crate::otp::phone_state::By;
 use crate::otp::store::StoredRequest;
+use crate::session::NewSession;
 
 /// A try to be carried out, and ids for what a right one makes.
 #[derive(Clone, Copy)]
@@ -24,9 +25,9 @@ pub(super) struct Tried<'a> {
     pub(super) by: By,
     /// For the user, if the phone has none yet.
     pub(super) user: Uuid,
-    pub(super) session: Uuid,
-    /// How the user proved who he is: the token's `amr`.
-    pub(super) amr: &'a [String],
+    pub(super) session: &'a NewSession,
+    /// More than that many, and the session that was not used for longest ends.
+    pub(super) sessions_per_user: i64,
     /// What the audit log is told.
     pub(super) noted: &'a Noted<'a>,
 }
@@ -34,21 +35,20 @@ pub(super) struct Tried<'a> {
 /// What the audit log is told of a try. The rows are written by the same statement: no login is without
 /// its event.
 pub(super) struct Noted<'a> {
-    /// The event's id, and that of the lock that a wrong code may bring.
+    /// The event's id, that of the lock that a wrong code may bring, and that of the sessions that make
+    /// room for one more.
     pub(super) id: Uuid,
     pub(super) lock_id: Uuid,
+    pub(super) cap_id: Uuid,
     pub(super) action: Action,
     pub(super) actor: Actor,
     pub(super) origin: &'a Origin,
 }
 
-/// A session and whose it is.
+/// A session that was made before.
 pub(super) struct Session {
     pub(super) id: Uuid,
-    pub(super) user_id: Uuid,
     pub(super) new_user: bool,
-    pub(super) created_at: DateTime<Utc>,
-    pub(super) amr: Vec<String>,
 }
 
 /// How a try ended.
@@ -86,6 +86,7 @@ async fn settle_as(
     policy: &Policy,
     now: DateTime<Utc>,
 ) -> Result<Outcome, StoreError> {
+    let refresh_hash = tried.session.refresh.hash();
     let row = sqlx::query!(
         r#"
         WITH tried AS (
@@ -152,8 +153,29 @@ async fn settle_as(
             ON CONFLICT (phone_index) DO UPDATE SET last_login_at = $4
             RETURNING u.id
         ), session AS (
-            INSERT INTO sessions (id, user_id, client_id, created_at, amr)
-            SELECT $11, person.id, $12, $4, $17::text[] FROM person
+            INSERT INTO sessions (id, user_id, client_id, created_at, amr, audience, scopes,
+                last_used_at, expires_at, refresh_hash, refresh_expires_at, seen_sealed, token_kids)
+            SELECT $11, person.id, $12, $4, $17::text[], $26::text[], $27::text[],
+                $4, $28, $29, $30, $31, token_kids_with('{}', $32, $33, $4)
+            FROM person
+        ), too_many AS (
+            -- No other login of this phone can be under way: it has one live request.
+            UPDATE sessions SET ended_at = $4, ended_by = 'too_many'
+            WHERE ended_at IS NULL AND id IN (
+                SELECT id FROM sessions WHERE id IN (
+                    SELECT s.id FROM person JOIN sessions AS s ON s.user_id = person.id
+                    WHERE s.ended_at IS NULL AND coalesce(s.refresh_expires_at, s.expires_at) > $4
+                    ORDER BY s.last_used_at DESC, s.id OFFSET $34::bigint - 1)
+                ORDER BY id FOR UPDATE)
+            RETURNING id
+        ), too_many_noted AS (
+            INSERT INTO audit_events (id, at, action, outcome, reason, actor, user_id, session_id,
+                trace_id, detail)
+            SELECT $35, $4, $36, 'success', 'too_many', 'service', person.id,
+                CASE WHEN count(*) = 1 THEN min(too_many.id::text)::uuid END, $22,
+                CASE WHEN count(*) = 1 THEN '{}'
+                    ELSE jsonb_build_object('sessions', jsonb_agg(too_many.id)) END
+            FROM too_many, person GROUP BY person.id
         ), noted AS (
             INSERT INTO audit_events (id, at, action, outcome, reason, actor, phone_index,
                 address_key, user_id, request_id, session_id, trace_id)
@@ -181,13 +203,13 @@ async fn settle_as(
         policy.max_attempts,
         tried.user,
         tried.request.phone_sealed,
-        tried.session,
+        tried.session.id,
         tried.request.client,
         tried.proven,
         known,
         policy.failures.in_row,
         policy.device.failures_per_day,
-        tried.amr,
+        &tried.session.amr,
         tried.noted.id,
         tried.noted.action.name(),
         tried.noted.actor.to_string(),
@@ -196,6 +218,17 @@ async fn settle_as(
         tried.noted.lock_id,
         Action::PhoneLock.name(),
         Action::PhoneStop.name(),
+        tried.session.wanted.audience.as_deref(),
+        tried.session.wanted.scopes.as_deref(),
+        tried.session.expires_at,
+        refresh_hash.as_bytes(),
+        tried.session.refresh_expires_at,
+        tried.session.seen_sealed,
+        tried.session.draft.kid(),
+        tried.session.draft.expires_at().min(tried.session.expires_at),
+        tried.sessions_per_user,
+        tried.noted.cap_id,
+        Action::SessionEnd.name(),
     )
     .fetch_optional(pool)
     .await?;
@@ -216,7 +249,7 @@ pub(super) async fn session(pool: &PgPool, id: Uuid) -> Result<Option<Session>, 
     let session = sqlx::query_as!(
         Session,
         r#"
-        SELECT s.id, s.user_id, s.created_at, s.amr, u.created_at = s.created_at AS "new_user!"
+        SELECT s.id, u.created_at = s.created_at AS "new_user!"
         FROM sessions AS s JOIN users AS u ON u.id = s.user_id
         WHERE s.id = $1
         "#,

@@ -1,10 +1,12 @@
 //! The claims of an access token. Claim names are spelled here and nowhere else.
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
-/// Names a client's static claims may not take.
-pub const RESERVED: [&str; 15] = [
+/// Names a client's own claims may not take: those below, and what the field gives a meaning that a
+/// client must not bend (RFC 7519, RFC 7800, RFC 8693, RFC 9068, `OpenID` Connect Core 1.0).
+const RESERVED: [&str; 31] = [
     "iss",
     "sub",
     "aud",
@@ -17,10 +19,33 @@ pub const RESERVED: [&str; 15] = [
     "auth_time",
     "amr",
     "acr",
-    "scope",
-    "phone_number",
+    "azp",
+    "act",
+    "may_act",
+    "cnf",
+    "events",
+    "nonce",
+    "at_hash",
+    "c_hash",
+    "active",
+    "token_type",
+    "username",
+    "email",
+    "email_verified",
     "phone_number_verified",
+    "phone_number",
+    "scope",
+    "scp",
+    "typ",
+    "alg",
 ];
+
+/// Whether a client's own claims may not have this name.
+pub fn is_reserved(name: &str) -> bool {
+    RESERVED
+        .iter()
+        .any(|reserved| name.eq_ignore_ascii_case(reserved))
+}
 
 /// `aud`: one audience is written as a string, several as a list (RFC 7519 section 4.1.3).
 #[derive(Clone, Debug, Serialize)]
@@ -65,7 +90,7 @@ pub struct Claims<'a> {
     pub auth_time: i64,
     /// How: a one-time code over SMS, a single factor (RFC 8176).
     pub amr: &'a [String],
-    /// The client's scopes, space-separated; left out if it has none.
+    /// Its scopes, space-separated; left out if there are none.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub scope: &'a str,
     /// The number in E.164, with scope `phone`.
@@ -74,6 +99,9 @@ pub struct Claims<'a> {
     /// Always true where `phone_number` is there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phone_number_verified: Option<bool>,
+    /// The client's own; none of them is reserved.
+    #[serde(flatten)]
+    pub own: &'a Map<String, Value>,
 }
 
 #[cfg(test)]
@@ -98,12 +126,13 @@ mod tests {
             scope: "phone",
             phone_number: Some("+919876543210"),
             phone_number_verified: Some(true),
+            own: &Map::new(),
         };
 
         let json = serde_json::to_value(&claims).unwrap();
 
         for name in json.as_object().unwrap().keys() {
-            assert!(RESERVED.contains(&name.as_str()), "{name}");
+            assert!(is_reserved(name), "{name}");
         }
         assert_eq!(json["aud"], serde_json::json!(["api", "other"]));
         assert_eq!(json["amr"], serde_json::json!(["otp", "sms"]));

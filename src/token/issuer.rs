@@ -1,18 +1,20 @@
-//! Makes access tokens out of logins.
+//! Makes access tokens for sessions that live.
 
 use std::fmt;
 use std::sync::Arc;
-
-use jsonwebtoken::Header;
-use secrecy::{ExposeSecret, SecretString};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use jsonwebtoken::Header;
+use secrecy::{ExposeSecret, SecretString};
+
 use super::claims::{Audience, Claims};
-use super::keys::SigningKeys;
+use super::grant::Granted;
+use super::keys::{SigningKey, SigningKeys};
 use crate::client::Client;
 use crate::phone::PhoneNumber;
 use crate::random::{self, Random, RandomUnavailable};
-use crate::sign_in::Login;
+use crate::session::LiveSession;
 
 /// A signed access token. It cannot be printed.
 pub struct AccessToken {
@@ -49,6 +51,27 @@ pub enum IssueError {
     Sign(#[source] jsonwebtoken::errors::Error),
 }
 
+/// A token that is about to be signed: with which key, and how long it will live. Both are stored
+/// before the token exists, so that nobody has one that the database does not know of.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    key: Arc<SigningKey>,
+    issued_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+}
+
+impl Draft {
+    /// The key's id.
+    pub fn kid(&self) -> &str {
+        self.key.kid()
+    }
+
+    /// The token's end, unless the session ends before that.
+    pub fn expires_at(&self) -> DateTime<Utc> {
+        self.expires_at
+    }
+}
+
 /// Signs access tokens.
 #[derive(Clone, Debug)]
 pub struct Issuer {
@@ -62,40 +85,50 @@ impl Issuer {
         Self { issuer, keys }
     }
 
-    /// Issues the access token of a login.
+    /// Begins a token for a client.
+    pub fn draft(&self, client: &Client, now: DateTime<Utc>) -> Draft {
+        Draft {
+            key: Arc::clone(self.keys.active()),
+            issued_at: now,
+            expires_at: now + client.access_token_ttl,
+        }
+    }
+
+    /// Issues the access token of a session. It never outlives the session.
     pub fn issue(
         &self,
-        login: &Login,
-        client: &Client,
+        draft: &Draft,
+        session: &LiveSession,
+        (client, granted): (&Client, &Granted),
         random: &dyn Random,
     ) -> Result<AccessToken, IssueError> {
-        let now = login.at();
-        let expires_in = client.access_token_ttl;
-        let scope = client.scopes.join(" ");
+        let expires_at = draft.expires_at.min(session.expires_at());
+        let (iat, exp) = (draft.issued_at.timestamp(), expires_at.timestamp());
+        let phone = session.phone().filter(|_| granted.has_phone());
+        let scope = granted.scope();
         let claims = Claims {
             iss: &self.issuer,
-            sub: login.user_id(),
-            aud: Audience::from(client.audience.as_slice()),
+            sub: session.user_id(),
+            aud: Audience::from(granted.audience()),
             client_id: client.id.as_str(),
-            iat: now.timestamp(),
-            exp: (now + expires_in).timestamp(),
+            iat,
+            exp,
             jti: random::uuid_v4(random)?,
-            sid: login.session_id(),
-            auth_time: now.timestamp(),
-            amr: login.amr(),
+            sid: session.id(),
+            auth_time: session.created_at().timestamp(),
+            amr: session.amr(),
             scope: &scope,
-            phone_number: login.phone().map(PhoneNumber::as_e164),
-            phone_number_verified: login.phone().map(|_| true),
+            phone_number: phone.map(PhoneNumber::as_e164),
+            phone_number_verified: phone.map(|_| true),
+            own: &client.claims,
         };
-        let key = self.keys.active();
-        let mut header = Header::new(key.algorithm());
+        let mut header = Header::new(draft.key.algorithm());
         header.typ = Some("at+jwt".to_owned());
-        header.kid = Some(key.kid().to_owned());
-        let jwt =
-            jsonwebtoken::encode(&header, &claims, key.private()).map_err(IssueError::Sign)?;
+        header.kid = Some(draft.key.kid().to_owned());
+        let jwt = jsonwebtoken::encode(&header, &claims, draft.key.private());
         Ok(AccessToken {
-            jwt: SecretString::from(jwt),
-            expires_in,
+            jwt: SecretString::from(jwt.map_err(IssueError::Sign)?),
+            expires_in: Duration::from_secs(u64::try_from(exp - iat).unwrap_or(0)),
         })
     }
 }

@@ -14,6 +14,7 @@ use super::store;
 use crate::database::StoreError;
 use crate::random::Random;
 use crate::secrets::{Keyring, OpenError, Purpose, SealError};
+use crate::verifier::{KeySet, KeySetError};
 
 /// Signing keys could not be made or read.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,9 @@ pub enum KeyError {
     /// The JWK set could not be written.
     #[error("the JWK set cannot be written")]
     Publish(#[source] serde_json::Error),
+    /// The JWK set cannot be read back.
+    #[error("the JWK set cannot be read back")]
+    Verify(#[source] KeySetError),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -97,6 +101,7 @@ pub struct SigningKeys {
     active: Arc<SigningKey>,
     jwks: Vec<u8>,
     etag: String,
+    verifying: Arc<KeySet>,
 }
 
 impl SigningKeys {
@@ -135,16 +140,23 @@ impl SigningKeys {
         let jwks = serde_json::to_vec(&set).map_err(KeyError::Publish)?;
         // The thumbprints say all that can change in the document.
         let etag = active.kid.clone();
+        let verifying = Arc::new(KeySet::parse(&jwks).map_err(KeyError::Verify)?);
         Ok(Self {
             active: Arc::new(active),
             jwks,
             etag,
+            verifying,
         })
     }
 
     /// The key that signs now.
     pub fn active(&self) -> &Arc<SigningKey> {
         &self.active
+    }
+
+    /// The published keys, to check tokens with.
+    pub fn verifying(&self) -> Arc<KeySet> {
+        Arc::clone(&self.verifying)
     }
 
     /// The JWK set (RFC 7517 section 5) as JSON.

@@ -1,6 +1,9 @@
 //! Access tokens: JWTs after RFC 9068, and the keys that sign them.
 
 pub mod claims;
+pub mod grant;
 pub mod issuer;
 pub mod keys;
+pub mod own;
+pub mod refresh;
 mod store;

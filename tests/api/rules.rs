@@ -238,6 +238,11 @@ async fn a_phone_blocked_since_the_send_has_no_live_request(
 
         assert_eq!(world.sms_count(PHONE), before, "{kind}");
         unrule(&service, &made).await;
+        if kind == "phone" {
+            // Who is blocked himself is logged out, also from a login that was half done.
+            assert!(is_over(&service.verify(&id, &code).await), "{kind}");
+            continue;
+        }
         let report = service.report(&id).await.json();
         assert_eq!(report["attempts_remaining"], 5, "{kind}: no try is taken");
         assert_eq!(service.resend(&id).await.status, 200, "{kind}: nor a send");

@@ -4,28 +4,12 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::jwk::JwkSet;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use otp_auth::clock::Clock as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use crate::support::{Answer, CLIENTS, Instance, PHONE, SECRET, World};
-
-/// Checks a token with the published keys, and returns its claims.
-async fn checked(app: &Instance, token: &str, audience: &str) -> Value {
-    let keys: JwkSet = serde_json::from_str(&app.get("/.well-known/jwks.json").await.body).unwrap();
-    let header = jsonwebtoken::decode_header(token).unwrap();
-    let key = keys.find(&header.kid.unwrap()).unwrap();
-    let mut validation = Validation::new(Algorithm::ES256);
-    validation.set_issuer(&["http://127.0.0.1:8080"]);
-    validation.set_audience(&[audience]);
-    let key = DecodingKey::from_jwk(key).unwrap();
-    jsonwebtoken::decode::<Value>(token, &key, &validation)
-        .unwrap()
-        .claims
-}
+use crate::support::{Answer, CLIENTS, PHONE, SECRET, World};
 
 /// security.md 14 (`amr` tells a single factor), 25, 26 and 30.
 #[sqlx::test]
@@ -43,7 +27,7 @@ async fn a_token_has_the_header_and_claims_of_the_contract(
         .decode(token.split('.').next().unwrap())
         .unwrap();
     let header: Value = serde_json::from_slice(&header).unwrap();
-    let claims = checked(&app, &token, "api").await;
+    let claims = app.checked(&token, "api").await;
 
     let kid = app.get("/.well-known/jwks.json").await.json()["keys"][0]["kid"].clone();
     assert_eq!(header, json!({"typ": "at+jwt", "alg": "ES256", "kid": kid}));
@@ -95,7 +79,7 @@ async fn a_clients_audiences_scopes_and_lifetime_are_in_its_tokens(
     let body = json!({"request_id": sent.text("request_id"), "code": world.code(PHONE)});
     let answer = post("/v1/otp/verify", body).await;
 
-    let claims = checked(&app, &answer.text("access_token"), "billing").await;
+    let claims = app.checked(&answer.text("access_token"), "billing").await;
 
     assert_eq!(claims["aud"], json!(["orders", "billing"]));
     assert_eq!(claims["scope"], "phone orders:read");

@@ -21,7 +21,8 @@ async fn a_right_code_signs_in_once(_: PgPoolOptions, connect: PgConnectOptions)
     assert_eq!(body["token_type"], "Bearer");
     assert_eq!(body["expires_in"], 900);
     assert_eq!(body["new_user"], true);
-    assert!(body.get("refresh_token").is_none(), "none can be used yet");
+    assert_eq!(body["refresh_expires_in"], 2_592_000);
+    assert!(app.lets_in(&first.text("access_token")).await);
     assert_eq!(first.header("cache-control"), "no-store");
     assert_eq!(second.problem(), (400, "otp_request_expired".to_owned()));
 }

@@ -16,6 +16,7 @@
 mod support;
 
 mod lost_connection;
+mod refresh;
 mod sms;
 mod stood_still;
 mod verify;

@@ -6,7 +6,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use crate::support::Fate::{Done, Lost};
 use crate::support::Point::{self, At, Unanswered};
 use crate::support::Statement::{Keep, Release, Reserve, Settle};
-use crate::support::{World, phone, send, verify};
+use crate::support::{World, phone, refresh, send, verify};
 
 /// A code and where its verify crashes. For a wrong one, the tries that are left once the call was
 /// repeated: it costs one, and where nobody could know that it was counted, two.
@@ -70,6 +70,9 @@ async fn each_crash_is_survived(connect: PgConnectOptions, mode: Mode, rows: &[R
                 sessions(&world, &answer.text("subject")).await,
                 answer.text("session_id")
             );
+            let refreshed = refresh(&answer.text("refresh_token"));
+            let refreshed = program.post(&refreshed).await;
+            assert_eq!(refreshed.status, 200, "{why}: {refreshed:?}");
         }
         assert_eq!(world.sms_count(&phone(row)), 1, "{why}");
     }

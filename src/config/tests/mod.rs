@@ -3,6 +3,7 @@
 
 mod abuse;
 mod agreement;
+mod client_tokens;
 mod clients;
 mod faults;
 mod layers;

@@ -5,6 +5,7 @@ mod decisions;
 mod phones;
 mod query;
 mod rules;
+mod sessions;
 mod switches;
 mod users;
 
@@ -44,6 +45,11 @@ pub fn routes(config: &mut ServiceConfig) {
             .service(web::resource("/audit/export").route(web::get().to(audit::export)))
             .service(read("/decisions/{id}", decisions::show))
             .service(web::resource("/users/{sub}").route(web::delete().to(users::erase)))
+            .service(
+                read("/users/{sub}/sessions", sessions::list)
+                    .route(web::delete().to(sessions::end_all)),
+            )
+            .service(web::resource("/sessions/{id}").route(web::delete().to(sessions::end_one)))
             .service(web::resource("/phones/lookup").route(web::post().to(phones::look_up)))
             .service(web::resource("/phones/unlock").route(web::post().to(phones::unlock)))
             .default_service(web::to(call::not_found)),

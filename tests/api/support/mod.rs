@@ -8,6 +8,7 @@ mod clock;
 mod gateway;
 mod line;
 pub(crate) mod raw;
+mod session;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub(crate) use answer::Answer;
 pub(crate) use clock::TestClock;
 pub(crate) use gateway::GATEWAY_SECRET;
 pub(crate) use line::Line;
+pub(crate) use session::OFTEN;
 
 /// An Indian mobile number.
 pub(crate) const PHONE: &str = "+919876543210";

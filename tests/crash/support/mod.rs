@@ -215,3 +215,12 @@ pub(crate) fn verify(request_id: &str, code: &str, key: &str) -> Post {
         body: json!({"request_id": request_id, "code": code}),
     }
 }
+
+pub(crate) fn refresh(token: &str) -> Post {
+    Post {
+        path: "/v1/token/refresh",
+        // The call takes none; the token itself is what tells a repeat.
+        key: "none".to_owned(),
+        body: json!({"refresh_token": token}),
+    }
+}

@@ -87,6 +87,7 @@ impl World {
             | Statement::Begin
             | Statement::BeginResend
             | Statement::Reserve
+            | Statement::Rotate
             | Statement::Keep => false,
         };
         if in_the_middle {

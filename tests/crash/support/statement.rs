@@ -19,6 +19,8 @@ pub(crate) enum Statement {
     Release,
     /// Counts a try, and makes the session of a right code.
     Settle,
+    /// Replaces a refresh token.
+    Rotate,
     /// Keeps the reply for the `Idempotency-Key`.
     Keep,
 }
@@ -36,6 +38,7 @@ impl Statement {
             | Self::Release
             | Self::Settle => "SELECT FROM phone_throttles FOR UPDATE",
             Self::Accept => "SELECT FROM otp_requests FOR UPDATE",
+            Self::Rotate => "SELECT FROM sessions FOR UPDATE",
             Self::Keep => "SELECT FROM idempotency_keys FOR UPDATE",
         }
     }
@@ -51,6 +54,7 @@ impl Statement {
             Self::Reserve => "(check_tag, check_sealed, live_attempts,",
             Self::Release => "SET check_until = NULL",
             Self::Settle => "WITH tried AS",
+            Self::Rotate => "WITH rotated AS",
             Self::Keep => "UPDATE idempotency_keys SET reply",
         }
     }

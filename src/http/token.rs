@@ -1,0 +1,216 @@
+//! `/v1/token*`: refresh, revoke, introspect.
+
+use actix_web::HttpResponse;
+use actix_web::web::Bytes;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::body::{FieldError, Fields, uuid};
+use super::call::Call;
+use super::form::{Form, OauthError, caller_of};
+use super::problem::Problem;
+use super::reply::Reply;
+use crate::audit::Actor;
+use crate::client::Client;
+use crate::session::{EndReason, Ending, Refresh, SessionError, Tokens, Whose};
+use crate::token::grant::Wanted;
+use crate::token::refresh::RefreshToken;
+use crate::verifier::Claims;
+
+#[derive(Serialize)]
+struct TokensBody<'a> {
+    access_token: &'a str,
+    token_type: &'static str,
+    expires_in: u64,
+    refresh_token: &'a str,
+    refresh_expires_in: i64,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    scope: &'a str,
+}
+
+/// `POST /v1/token` (RFC 6749 section 6)
+pub async fn token(call: Call, body: Bytes) -> HttpResponse {
+    call.to_the_end(move |call| async move {
+        let outcome = refresh_by_form(&call, &body).await;
+        Ok(call.form_reply(outcome))
+    })
+    .await
+}
+
+async fn refresh_by_form(call: &Call, body: &[u8]) -> Result<Reply, OauthError> {
+    let form = Form::parse(call, body)?;
+    match form.get("grant_type") {
+        Some("refresh_token") => {}
+        Some(_) => return Err(OauthError::GrantType),
+        None => return Err(OauthError::Request("grant_type is required")),
+    }
+    let client = call.form_client(&form)?;
+    let token = form.get("refresh_token");
+    let token = token.ok_or(OauthError::Request("refresh_token is required"))?;
+    let wanted = form.wanted()?;
+    Ok(tokens_reply(
+        &refreshed(call, client, token, &wanted).await?,
+    ))
+}
+
+/// `POST /v1/token/refresh`: the same for callers of JSON.
+pub async fn refresh(call: Call, body: Bytes) -> HttpResponse {
+    call.to_the_end(move |call| async move {
+        let fields = call.fields(&body)?;
+        let caller = call.caller(&fields)?;
+        let client = call.client_of(&caller)?;
+        let wanted = wanted(&fields)?;
+        let token = fields.text("refresh_token");
+        let token = token.map_err(|error| Problem::field("/refresh_token", &error.to_string()))?;
+        let tokens = refreshed(&call, client, token, &wanted).await?;
+        Ok(tokens_reply(&tokens))
+    })
+    .await
+}
+
+async fn refreshed(
+    call: &Call,
+    client: &Client,
+    token: &str,
+    wanted: &Wanted,
+) -> Result<Tokens, SessionError> {
+    let token = RefreshToken::parse(token, &call.state.keyring).ok_or(SessionError::Invalid)?;
+    let ask = Refresh {
+        token: &token,
+        client,
+        wanted,
+        origin: &call.origin(&caller_of(client)),
+    };
+    call.state.sessions.refresh(ask, call.now()).await
+}
+
+fn tokens_reply(tokens: &Tokens) -> Reply {
+    let body = TokensBody {
+        access_token: tokens.access.expose(),
+        token_type: "Bearer",
+        expires_in: tokens.access.expires_in(),
+        refresh_token: &tokens.refresh.expose(),
+        refresh_expires_in: tokens.refresh_expires_in(),
+        scope: &tokens.granted.scope(),
+    };
+    Reply::json(200, &body)
+}
+
+/// `scope` and `audience` of a JSON body: what the tokens shall be for.
+pub fn wanted(fields: &Fields) -> Result<Wanted, Problem> {
+    let fault = |pointer, error: FieldError| Problem::field(pointer, &error.to_string());
+    let scopes = fields.optional_text("scope");
+    let scopes = scopes.map_err(|error| fault("/scope", error))?;
+    let scopes = scopes.map(Wanted::parse_scopes).transpose();
+    let audience = fields.optional_texts("audience");
+    Ok(Wanted {
+        audience: audience.map_err(|error| fault("/audience", error))?,
+        scopes: scopes.map_err(|error| Problem::field("/scope", &error.to_string()))?,
+    })
+}
+
+/// `POST /v1/token/revoke` (RFC 7009): ends the session of a token, whichever of its tokens it is. The
+/// answer is the same for a token that is none, or another client's.
+pub async fn revoke(call: Call, body: Bytes) -> HttpResponse {
+    call.to_the_end(move |call| async move {
+        let outcome = revoke_by_form(&call, &body).await;
+        Ok(call.form_reply(outcome))
+    })
+    .await
+}
+
+async fn revoke_by_form(call: &Call, body: &[u8]) -> Result<Reply, OauthError> {
+    let form = Form::parse(call, body)?;
+    let client = call.form_client(&form)?;
+    let token = form.get("token");
+    let token = token.ok_or(OauthError::Request("token is required"))?;
+    let session = match RefreshToken::parse(token, &call.state.keyring) {
+        Some(refresh) => Some(refresh.session()),
+        None => call
+            .claims(token)
+            .ok()
+            .and_then(|claims| uuid(claims.session_id())),
+    };
+    if let Some(session) = session {
+        let ending = Ending {
+            reason: EndReason::Client,
+            actor: Actor::Client(client.id.clone()),
+            trace_id: call.trace_id(),
+            address: Some(call.origin(&caller_of(client)).key),
+            now: call.now(),
+        };
+        let whose = Whose::OfClient(session, client);
+        call.state.sessions.end(whose, ending).await?;
+    }
+    Ok(Reply::empty(200))
+}
+
+/// `POST /v1/token/introspect` (RFC 7662)
+pub async fn introspect(call: Call, body: Bytes) -> HttpResponse {
+    call.to_the_end(move |call| async move {
+        let outcome = introspect_by_form(&call, &body).await;
+        Ok(call.form_reply(outcome))
+    })
+    .await
+}
+
+async fn introspect_by_form(call: &Call, body: &[u8]) -> Result<Reply, OauthError> {
+    let form = Form::parse(call, body)?;
+    let client = call.form_client(&form)?;
+    if client.is_public() {
+        return Err(OauthError::Client);
+    }
+    if !client.may_introspect {
+        return Err(OauthError::Unauthorized);
+    }
+    let token = form.get("token");
+    let token = token.ok_or(OauthError::Request("token is required"))?;
+    let told = told(call, client, token).await?;
+    Ok(told.map_or_else(
+        || Reply::json(200, &json!({"active": false})),
+        |claims| Reply::json(200, &claims),
+    ))
+}
+
+/// What a client is told of a token: nothing, unless it is an access token whose session lives, and is
+/// for one of the client's audiences or its own. A refresh token is never called active: whoever asks
+/// whether to let a bearer in would let it in.
+async fn told(call: &Call, client: &Client, token: &str) -> Result<Option<Value>, SessionError> {
+    let Ok(claims) = call.claims(token) else {
+        return Ok(None);
+    };
+    let is_for = |audience: &String| client.audience.contains(audience);
+    let is_its = claims.client_id() == client.id.as_str();
+    if !is_its && !claims.audience().iter().any(is_for) {
+        return Ok(None);
+    }
+    let lives = call.session_of(&claims).await?.is_some();
+    Ok(lives.then(|| active(&claims)))
+}
+
+fn active(claims: &Claims) -> Value {
+    let mut told = claims.extra().clone();
+    let mut tell = |name: &str, value: Value| told.insert(name.to_owned(), value);
+    tell("active", json!(true));
+    tell("token_type", json!("Bearer"));
+    tell("iss", json!(claims.issuer()));
+    tell("sub", json!(claims.subject()));
+    tell("aud", json!(claims.audience()));
+    tell("client_id", json!(claims.client_id()));
+    tell("iat", json!(claims.issued_at().timestamp()));
+    tell("exp", json!(claims.expires_at().timestamp()));
+    tell("jti", json!(claims.token_id()));
+    tell("sid", json!(claims.session_id()));
+    tell("amr", json!(claims.amr()));
+    if let Some(at) = claims.auth_time() {
+        tell("auth_time", json!(at.timestamp()));
+    }
+    if !claims.scopes().is_empty() {
+        tell("scope", json!(claims.scopes().join(" ")));
+    }
+    if let Some(phone) = claims.phone_number() {
+        tell("phone_number", json!(phone.as_e164()));
+        tell("phone_number_verified", json!(true));
+    }
+    Value::Object(told)
+}
