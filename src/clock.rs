@@ -54,7 +54,7 @@ impl Clock for SystemClock {
 }
 
 /// The clock of unit tests.
-#[cfg(test)]
+#[cfg(all(test, feature = "server"))]
 pub(crate) mod stopped {
     use std::sync::{Arc, Mutex};
 
