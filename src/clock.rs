@@ -54,7 +54,8 @@ impl Clock for SystemClock {
 }
 
 /// The clock of unit tests.
-#[cfg(all(test, feature = "server"))]
+#[cfg(test)]
+#[cfg(feature = "server")]
 pub(crate) mod stopped {
     use std::sync::{Arc, Mutex};
 

@@ -7,16 +7,26 @@
 //! header, key, signature, and only then what it claims. Nothing of an unsigned payload is ever
 //! looked at. The one algorithm of a key comes from the key set, never from the token.
 
+#[cfg(feature = "verifier-actix")]
+pub mod actix;
 mod check;
 mod claims;
+mod denied;
 mod json;
 mod jws;
 mod keys;
+mod remote;
+pub mod tower;
 
 pub use check::{Expected, ExpectedError, MAX_LEEWAY, Refused, verify};
 pub use claims::{Claims, PhoneNumber};
+pub use denied::Denied;
 pub use jws::MAX_TOKEN_BYTES;
 pub use keys::{KeySet, KeySetError};
+pub use remote::{
+    BuildError, Builder, CheckError, DEFAULT_AGE, MAX_AGE, MAX_SET_BYTES, MIN_AGE, RETRY,
+    RETRY_WITHOUT_KEYS, Verifier,
+};
 
 #[cfg(test)]
 mod testing;

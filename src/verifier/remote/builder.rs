@@ -1,0 +1,160 @@
+//! How a [`Verifier`] comes to be.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Url;
+use tokio::runtime::{Handle, TryCurrentError};
+
+use super::fetch::{Fetcher, client};
+use super::{EndOnDrop, Keeper, Verifier, keep_fresh};
+use crate::clock::{Clock, SystemClock};
+use crate::verifier::check::{Expected, ExpectedError};
+
+/// The leeway that is not set otherwise: enough for clocks that a time server keeps.
+const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
+
+/// A verifier cannot be made like this.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Issuer, audiences or leeway make no sense.
+    #[error(transparent)]
+    Expected(#[from] ExpectedError),
+    /// Where the keys are is no URL.
+    #[error("the key set's address is no URL")]
+    Url,
+    /// Anybody on the way could exchange the keys.
+    #[error("the key set's address must begin with https://, except on this machine")]
+    Insecure,
+    /// The HTTP client cannot be made.
+    #[error("the HTTP client cannot be made")]
+    Client(#[from] reqwest::Error),
+    /// There is no tokio runtime to renew the keys on.
+    #[error("a verifier is to be built inside of a tokio runtime")]
+    NoRuntime(#[from] TryCurrentError),
+}
+
+/// Settings of a [`Verifier`].
+#[must_use]
+pub struct Builder {
+    issuer: String,
+    audiences: Vec<String>,
+    leeway: Duration,
+    jwks_url: Option<String>,
+    name: Option<String>,
+    max_stale: Option<Duration>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Builder {
+    pub(super) fn new(issuer: String) -> Self {
+        Self {
+            issuer,
+            audiences: Vec::new(),
+            leeway: DEFAULT_LEEWAY,
+            jwks_url: None,
+            name: None,
+            max_stale: None,
+            clock: Arc::new(SystemClock::default()),
+        }
+    }
+
+    /// Accepts tokens for this audience: this service's name with the issuer. Several may be given.
+    /// Required.
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.audiences.push(audience.into());
+        self
+    }
+
+    /// Where the keys are, if not at `<issuer>/.well-known/jwks.json`. `https`, but for this machine.
+    pub fn jwks_url(mut self, url: impl Into<String>) -> Self {
+        self.jwks_url = Some(url.into());
+        self
+    }
+
+    /// Tells the issuer who fetches (`?verifier=NAME`), so that its operators can see when every
+    /// service has a new key. It proves nothing.
+    pub fn verifier_name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// By how much this machine's clock and the issuer's may differ: 30 s if it is not set, at most
+    /// [`crate::verifier::MAX_LEEWAY`].
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = leeway;
+        self
+    }
+
+    /// How long keys whose time is over may still be used while the issuer cannot be reached. Without
+    /// it, without end; see [`Verifier`] for why.
+    pub fn max_stale(mut self, limit: Duration) -> Self {
+        self.max_stale = Some(limit);
+        self
+    }
+
+    /// Another clock than the system's, for tests.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Makes the verifier and starts its background task; nothing is fetched yet.
+    pub fn build(self) -> Result<Verifier, BuildError> {
+        let url = self.url()?;
+        let expected = Expected::new(self.issuer, self.audiences, self.leeway)?;
+        let runtime = Handle::try_current()?;
+        let fetcher = Fetcher::new(client()?, url);
+        let keeper = Keeper::new(
+            fetcher,
+            Arc::clone(&self.clock),
+            self.max_stale,
+            runtime.clone(),
+        );
+        let keeper = Arc::new(keeper);
+        let task = runtime.spawn(keep_fresh(Arc::downgrade(&keeper)));
+        Ok(Verifier {
+            expected: Arc::new(expected),
+            clock: self.clock,
+            keeper,
+            _task: Arc::new(EndOnDrop(task.abort_handle())),
+        })
+    }
+
+    fn url(&self) -> Result<Url, BuildError> {
+        let text = self.jwks_url.clone().unwrap_or_else(|| {
+            let issuer = self.issuer.trim_end_matches('/');
+            format!("{issuer}/.well-known/jwks.json")
+        });
+        let Ok(mut url) = Url::parse(&text) else {
+            return Err(BuildError::Url);
+        };
+        let host = url.host_str().ok_or(BuildError::Url)?;
+        if url.scheme() != "https" && !(url.scheme() == "http" && is_this_machine(host)) {
+            return Err(BuildError::Insecure);
+        }
+        if let Some(name) = &self.name {
+            url.query_pairs_mut().append_pair("verifier", name);
+        }
+        Ok(url)
+    }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || host
+            .parse()
+            .is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("issuer", &self.issuer)
+            .field("audiences", &self.audiences)
+            .finish_non_exhaustive()
+    }
+}
