@@ -3,7 +3,7 @@
 //!
 //! Each purpose has its own key (HKDF-SHA256, RFC 5869), so a value made for one purpose is noise
 //! for every other. Sealed values carry the id of the master key that sealed them, so that a later
-//! rotation can tell old rows from new ones. Only this module, `otp/code.rs` and `token/keys.rs`
+//! rotation can tell old rows from new ones. Only this module, `otp/code.rs` and `token/keys/`
 //! touch cryptography.
 
 use std::fmt;

@@ -1,5 +1,6 @@
 //! Puts the parts together: the only module, beside `config`, that knows every concrete type.
 
+mod keys;
 mod parts;
 mod policies;
 
@@ -29,7 +30,7 @@ use crate::random::Random;
 use crate::rules::{Rules, RulesError};
 use crate::secrets::{DeriveError, Keyring};
 use crate::session::Sessions;
-use crate::token::keys::{KeyError, SigningKeys};
+use crate::token::keys::{Keeper, KeyError, SigningKeys};
 use crate::verifier::ExpectedError;
 
 /// What the service takes from its surroundings.
@@ -95,6 +96,7 @@ pub struct App {
     admin: Server,
     otp: Arc<Otp>,
     rules: Arc<Rules>,
+    keys: Arc<SigningKeys>,
     audit: Arc<Audit>,
     sessions: Arc<Sessions>,
     pool: PgPool,
@@ -114,10 +116,10 @@ impl App {
         if settings.database.migrate_on_start {
             database::MIGRATIONS.run(&startup).await?;
         }
-        let (random, now) = (deps.random.as_ref(), deps.clock.now());
-        audit::prepare_months(&startup, now).await;
-        let keys = SigningKeys::load_or_create(&startup, &keyring, random, now).await?;
+        audit::prepare_months(&startup, deps.clock.now()).await;
         let pool = database::pool(&database).map_err(StartError::Pool)?;
+        let keeper = keys::keeper(settings, &deps, Arc::clone(&keyring), pool.clone());
+        let signing_keys = Arc::new(SigningKeys::load(&startup, keeper).await?);
         let rules = Rules::load(
             &startup,
             pool.clone(),
@@ -131,7 +133,7 @@ impl App {
             settings,
             deps,
             keyring,
-            keys,
+            Arc::clone(&signing_keys),
             Arc::clone(&rules),
             pool.clone(),
         );
@@ -178,6 +180,7 @@ impl App {
                 .run(),
             otp,
             rules,
+            keys: signing_keys,
             audit,
             sessions,
             pool,
@@ -191,10 +194,11 @@ impl App {
         let servers = future::try_join(self.public, self.admin);
         let (stop_background, stopped) = oneshot::channel::<()>();
         let stopped = stopped.map(drop).shared();
-        let background = future::join4(
+        let background = future::join5(
             self.otp.follow_deliveries(stopped.clone()),
             self.rules.follow(stopped.clone()),
             self.sessions.sweep(stopped.clone()),
+            self.keys.follow(stopped.clone()),
             self.audit
                 .keep_months_prepared(audit::PREPARE_EVERY, stopped),
         );
@@ -228,6 +232,16 @@ pub async fn migrate(settings: &Settings) -> Result<(), StartError> {
     database::MIGRATIONS.run(&pool).await?;
     pool.close().await;
     Ok(())
+}
+
+/// What changes the signing keys, over a connection of its own: for commands, whose questions may take
+/// longer than a call's.
+pub async fn keeper(settings: &Settings, deps: &Deps) -> Result<Keeper, StartError> {
+    let keyring = Arc::new(Keyring::derive(&settings.secrets.master_key)?);
+    let pool = database::startup_pool(&database_options(settings))
+        .await
+        .map_err(StartError::Connect)?;
+    Ok(keys::keeper(settings, deps, keyring, pool))
 }
 
 /// How the settings say to reach the database.

@@ -54,11 +54,10 @@ pub(super) fn state(
     settings: &Settings,
     deps: Deps,
     keyring: Arc<Keyring>,
-    keys: SigningKeys,
+    keys: Arc<SigningKeys>,
     rules: Arc<Rules>,
     pool: PgPool,
 ) -> Result<State, StartError> {
-    let keys = Arc::new(keys);
     let clients = Arc::new(settings.clients.clone());
     let issuer = settings.server.issuer.as_str().to_owned();
     let metrics = Arc::new(Metrics::new()?);

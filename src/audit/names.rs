@@ -36,13 +36,23 @@ pub enum Action {
     SessionEnd,
     /// Made a key that tokens are signed with.
     SigningKeyCreate,
+    /// Let such a key begin to sign.
+    SigningKeyPromote,
+    /// Deleted a key that signs no longer, or never did.
+    SigningKeyRemove,
+    /// Brought the next key's time forward.
+    SigningKeyRotate,
+    /// Took a key out of use before its time.
+    SigningKeyRevoke,
+    /// Brought in a key that was made elsewhere.
+    SigningKeyImport,
     /// Called the admin API without its token.
     AdminDenied,
 }
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 20] = [
         Self::OtpSend,
         Self::OtpResend,
         Self::OtpVerify,
@@ -57,6 +67,11 @@ impl Action {
         Self::SpendWarning,
         Self::SessionEnd,
         Self::SigningKeyCreate,
+        Self::SigningKeyPromote,
+        Self::SigningKeyRemove,
+        Self::SigningKeyRotate,
+        Self::SigningKeyRevoke,
+        Self::SigningKeyImport,
         Self::AdminDenied,
     ];
 
@@ -77,6 +92,11 @@ impl Action {
             Self::SpendWarning => "spend.warning",
             Self::SessionEnd => "session.end",
             Self::SigningKeyCreate => "signing_key.create",
+            Self::SigningKeyPromote => "signing_key.promote",
+            Self::SigningKeyRemove => "signing_key.remove",
+            Self::SigningKeyRotate => "signing_key.rotate",
+            Self::SigningKeyRevoke => "signing_key.revoke",
+            Self::SigningKeyImport => "signing_key.import",
             Self::AdminDenied => "admin.denied",
         }
     }

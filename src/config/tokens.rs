@@ -1,8 +1,11 @@
 //! `[tokens]`: how long tokens, sessions and signing keys live.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::reader::{Read, Reader};
+use crate::client::ClientId;
+pub use crate::token::keys::SigningAlgorithm;
 
 /// Longest life of an access token in seconds: a day. There is no shortest one for safety.
 pub(super) const ACCESS_TTL_MAX: u64 = 86_400;
@@ -33,22 +36,10 @@ pub struct Tokens {
     pub publish_ahead: Duration,
     /// How long a key stays published after its last signature.
     pub keep_after: Duration,
-}
-
-/// How access tokens are signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SigningAlgorithm {
-    /// ECDSA on P-256 with SHA-256 (RFC 7518 section 3.4).
-    Es256,
-}
-
-impl SigningAlgorithm {
-    /// Its name in the `alg` header.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Es256 => "ES256",
-        }
-    }
+    /// Who must have seen a key before it signs.
+    pub verifiers: BTreeSet<String>,
+    /// How long the key waits for them, beyond its time.
+    pub verifier_deadline: Duration,
 }
 
 pub(super) fn read(reader: &mut Reader) -> Read<Tokens> {
@@ -61,6 +52,12 @@ pub(super) fn read(reader: &mut Reader) -> Read<Tokens> {
     let rotate_every = reader.seconds("tokens.rotate_every_seconds", 1..=YEAR);
     let publish_ahead = reader.seconds("tokens.publish_ahead_seconds", 1..=2_592_000);
     let keep_after = reader.seconds("tokens.keep_after_seconds", 1..=YEAR);
+    let verifiers = reader.parsed_list(
+        "tokens.verifiers",
+        "use 1 to 64 of A-Z a-z 0-9 . _ -",
+        |name| Some(name.parse::<ClientId>().ok()?.as_str().to_owned()),
+    );
+    let verifier_deadline = reader.seconds("tokens.verifier_deadline_seconds", 0..=2_592_000);
     let tokens = Tokens {
         algorithm: algorithm?,
         access_ttl: access_ttl?,
@@ -71,6 +68,8 @@ pub(super) fn read(reader: &mut Reader) -> Read<Tokens> {
         rotate_every: rotate_every?,
         publish_ahead: publish_ahead?,
         keep_after: keep_after?,
+        verifiers: verifiers?.into_iter().collect(),
+        verifier_deadline: verifier_deadline?,
     };
     check(reader, &tokens);
     Ok(tokens)
@@ -106,10 +105,9 @@ fn check(reader: &mut Reader, tokens: &Tokens) {
 
 fn algorithm(reader: &mut Reader) -> Read<SigningAlgorithm> {
     const KEY: &str = "tokens.algorithm";
-    let problem = match reader.text(KEY)?.as_str() {
-        "ES256" => return Ok(SigningAlgorithm::Es256),
-        name @ ("EdDSA" | "RS256") => format!("{name:?} is not available yet; use \"ES256\""),
-        other => format!("{other:?} is unknown; use \"ES256\""),
-    };
-    Err(reader.fault(KEY, problem))
+    let name = reader.text(KEY)?;
+    SigningAlgorithm::parse(&name).ok_or_else(|| {
+        let mend = "use \"ES256\", \"EdDSA\" or \"RS256\"";
+        reader.fault(KEY, format!("{name:?} is unknown; {mend}"))
+    })
 }

@@ -1,11 +1,15 @@
 //! What anyone may read: the public keys, the metadata and the problem pages.
 
+use std::borrow::Cow;
+
 use actix_web::HttpResponse;
+use actix_web::http::Method;
 use actix_web::http::header::{
     CACHE_CONTROL, ETag, EntityTag, Header as _, IF_NONE_MATCH, IfNoneMatch,
 };
 use actix_web::web::Path;
 use serde_json::json;
+use url::form_urlencoded;
 
 use super::call::Call;
 use super::codes::Code;
@@ -19,9 +23,16 @@ const METADATA_CACHE: &str = "public, max-age=3600";
 /// Problem pages change with releases only.
 const PAGE_CACHE: &str = "public, max-age=3600";
 
-/// `GET /.well-known/jwks.json`
+/// `GET /.well-known/jwks.json`, with `?verifier=NAME` for one whom the settings let promotions wait for.
 pub async fn jwks(call: Call) -> HttpResponse {
-    let keys = &call.state.keys;
+    let keys = call.state.keys.published();
+    // A HEAD is told no keys.
+    if call.request().method() == Method::GET
+        && let Some(verifier) = verifier(call.request().query_string())
+    {
+        // Also by a 304: who holds this tag holds these keys.
+        call.state.keys.seen_by(&verifier, &keys);
+    }
     let tag = EntityTag::new_strong(keys.etag().to_owned());
     let known = match IfNoneMatch::parse(call.request()) {
         Ok(IfNoneMatch::Any) => true,
@@ -67,6 +78,12 @@ pub async fn metadata(call: Call) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((CACHE_CONTROL, METADATA_CACHE))
         .json(metadata)
+}
+
+fn verifier(query: &str) -> Option<Cow<'_, str>> {
+    let mut parameters = form_urlencoded::parse(query.as_bytes());
+    let (_, verifier) = parameters.find(|(name, _)| name == "verifier")?;
+    Some(verifier)
 }
 
 /// `GET /problems/{code}`: what the `type` of a problem points at.

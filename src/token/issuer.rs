@@ -88,7 +88,7 @@ impl Issuer {
     /// Begins a token for a client.
     pub fn draft(&self, client: &Client, now: DateTime<Utc>) -> Draft {
         Draft {
-            key: Arc::clone(self.keys.active()),
+            key: self.keys.active(),
             issued_at: now,
             expires_at: now + client.access_token_ttl,
         }

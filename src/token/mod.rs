@@ -6,4 +6,3 @@ pub mod issuer;
 pub mod keys;
 pub mod own;
 pub mod refresh;
-mod store;

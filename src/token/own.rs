@@ -31,6 +31,11 @@ impl OwnTokens {
 
     /// What a token says, if it is good. Whether its session still lives is not looked at.
     pub fn check(&self, token: &str, now: DateTime<Utc>) -> Result<Claims, Refused> {
-        verifier::verify(token, &self.keys.verifying(), &self.expected, now)
+        verifier::verify(
+            token,
+            self.keys.published().verifying(),
+            &self.expected,
+            now,
+        )
     }
 }

@@ -163,18 +163,18 @@ const UNUSABLE: [(&str, &str, &str); 40] = [
     ),
     (
         "tokens.algorithm",
-        "EdDSA",
-        "\"EdDSA\" is not available yet; use \"ES256\"",
-    ),
-    (
-        "tokens.algorithm",
-        "RS256",
-        "\"RS256\" is not available yet; use \"ES256\"",
-    ),
-    (
-        "tokens.algorithm",
         "none",
-        "\"none\" is unknown; use \"ES256\"",
+        "\"none\" is unknown; use \"ES256\", \"EdDSA\" or \"RS256\"",
+    ),
+    (
+        "tokens.algorithm",
+        "HS256",
+        "\"HS256\" is unknown; use \"ES256\", \"EdDSA\" or \"RS256\"",
+    ),
+    (
+        "tokens.verifiers",
+        "gateway,b c",
+        "\"b c\" cannot be used; use 1 to 64 of A-Z a-z 0-9 . _ -",
     ),
     (
         "tokens.publish_ahead_seconds",

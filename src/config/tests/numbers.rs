@@ -4,7 +4,7 @@ use super::{development, fault_of, faults, variable};
 
 #[test]
 fn numbers_are_bounded_on_both_sides() {
-    let bounds: [(&str, u64, u64); 38] = [
+    let bounds: [(&str, u64, u64); 39] = [
         ("server.workers", 0, 1024),
         ("server.shutdown_grace_seconds", 0, 300),
         ("database.max_connections", 1, 1000),
@@ -42,6 +42,7 @@ fn numbers_are_bounded_on_both_sides() {
         ("limits.pumping.expected_logins_per_day", 0, 1_000_000),
         ("tokens.reuse_grace_seconds", 0, 60),
         ("tokens.sessions_per_user", 1, 1000),
+        ("tokens.verifier_deadline_seconds", 0, 2_592_000),
         ("gateway.max_staleness_seconds", 1, 3600),
     ];
     for (key, low, high) in bounds {

@@ -1,39 +1,104 @@
-//! Signing keys: made once under a lock, kept sealed, published as a JWK set.
+//! Signing keys: made and changed in the database, kept sealed there, published as a JWK set.
+//!
+//! ```text
+//! every process, each 500 ms: due? (schedule) -> one transaction: lock, plan again, change, audit event
+//!                             other than in memory? -> read -> Published, served without the database
+//! ```
+//!
+//! Invariants:
+//! - one key signs, at most one follows it; both are published, and every key that signed a token that
+//!   may still be valid;
+//! - a key is published for `tokens.publish_ahead_seconds` before it signs, unless an operator wants
+//!   otherwise or the active key is revoked;
+//! - a key has one algorithm, from when it is made to when it is gone.
+//!
+//! While the database is away the last keys stay in force.
 
+mod der;
+mod import;
+mod jwk;
+mod keeper;
+mod key;
+mod operator;
+mod published;
+mod schedule;
+mod sightings;
+mod store;
+
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
-use aws_lc_rs::error::Unspecified;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
-use chrono::{DateTime, Utc};
-use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
-use jsonwebtoken::{Algorithm, EncodingKey};
-use secrecy::zeroize::Zeroizing;
 use sqlx::PgPool;
+use tokio::sync::{Mutex, watch};
+use tokio::time::sleep;
 
-use super::store;
 use crate::database::StoreError;
-use crate::random::Random;
-use crate::secrets::{Keyring, OpenError, Purpose, SealError};
-use crate::verifier::{KeySet, KeySetError};
+use crate::random;
+use crate::secrets::SealError;
+use crate::telemetry::Chain;
+use crate::verifier::KeySetError;
+pub use import::{Import, ImportError};
+pub use keeper::{By, Keeper};
+pub use key::{SigningAlgorithm, SigningKey};
+pub use operator::{ListedKey, Losses, LostSession, Revocation, Rotation};
+pub use published::Published;
+pub use schedule::{KeyPolicy, KeyRecord, State};
+pub use sightings::Sighting;
+use sightings::Sightings;
 
-/// Signing keys could not be made or read.
+/// Pause between two looks at the keys, half of it drawn anew each time: a change holds everywhere within
+/// a second.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Signing keys could not be made, read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// No key pair could be made.
     #[error("no signing key could be made")]
     Generate,
+    /// The making of a key was cut short.
+    #[error("no signing key could be made")]
+    Interrupted(#[source] tokio::task::JoinError),
     /// The key is not one that tokens can be signed with.
     #[error("the signing key cannot be used")]
     Unusable(#[source] jsonwebtoken::errors::Error),
+    /// A key for RS256 is not an RSA key.
+    #[error("the signing key is no RSA key")]
+    NotRsa,
     /// The key could not be sealed.
     #[error("the signing key cannot be sealed")]
     Seal(#[from] SealError),
     /// The stored key does not open: `secrets.master_key` is not the one it was sealed with.
     #[error(
-        "the signing key in the database was sealed with another secrets.master_key; \
+        "a signing key in the database was sealed with another secrets.master_key; \
          start with that one, or with an empty database"
     )]
     WrongMasterKey,
+    /// No stored key is the active one.
+    #[error("no signing key is active")]
+    NoActive,
+    /// The keys were changed by somebody else meanwhile: trying again helps.
+    #[error("the signing keys were changed by somebody else meanwhile; try again")]
+    Moved,
+    /// There is no such key, or no longer.
+    #[error("there is no signing key with the kid {0:?}")]
+    Unknown(String),
+    /// A key to import has the name of another.
+    #[error("there is a signing key with the kid {0:?} already; give another one with --kid")]
+    KidTaken(String),
+    /// A key to import is not of the algorithm that the settings name, which the next start would change.
+    #[error(
+        "it is a key for {}, but tokens.algorithm is {}; change that first",
+        given.name(),
+        wanted.name()
+    )]
+    OtherAlgorithm {
+        /// That of the key.
+        given: SigningAlgorithm,
+        /// That of the settings.
+        wanted: SigningAlgorithm,
+    },
     /// The JWK set could not be written.
     #[error("the JWK set cannot be written")]
     Publish(#[source] serde_json::Error),
@@ -45,164 +110,121 @@ pub enum KeyError {
     Store(#[from] StoreError),
 }
 
-/// A key that signs.
-pub struct SigningKey {
-    kid: String,
-    algorithm: Algorithm,
-    private: EncodingKey,
-    public: Jwk,
+/// The keys of this deployment as one process knows them.
+pub struct SigningKeys {
+    keeper: Keeper,
+    published: watch::Sender<Arc<Published>>,
+    /// One look at a time, or older keys could come after newer ones.
+    looking: Mutex<()>,
+    sightings: Sightings,
 }
 
-impl SigningKey {
-    /// The RFC 7638 thumbprint of the public key.
-    pub fn kid(&self) -> &str {
-        &self.kid
-    }
-
-    /// The one algorithm this key signs with.
-    pub fn algorithm(&self) -> Algorithm {
-        self.algorithm
-    }
-
-    pub(super) fn private(&self) -> &EncodingKey {
-        &self.private
-    }
-
-    /// Reads a PKCS #8 P-256 key.
-    fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
-        let algorithm = Algorithm::ES256;
-        let private = EncodingKey::from_ec_der(der);
-        let mut public = Jwk::from_encoding_key(&private, algorithm).map_err(KeyError::Unusable)?;
-        let kid = public
-            .thumbprint(ThumbprintHash::SHA256)
-            .map_err(KeyError::Unusable)?;
-        public.common.key_id = Some(kid.clone());
-        public.common.public_key_use = Some(PublicKeyUse::Signature);
-        Ok(Self {
-            kid,
-            algorithm,
-            private,
-            public,
-        })
-    }
-}
-
-impl std::fmt::Debug for SigningKey {
+impl std::fmt::Debug for SigningKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SigningKey")
-            .field("kid", &self.kid)
+        f.debug_struct("SigningKeys")
+            .field("published", &self.published())
             .finish_non_exhaustive()
     }
 }
 
-/// The keys of this deployment, and their public halves ready to serve.
-#[derive(Debug)]
-pub struct SigningKeys {
-    active: Arc<SigningKey>,
-    jwks: Vec<u8>,
-    etag: String,
-    verifying: Arc<KeySet>,
-}
-
 impl SigningKeys {
-    /// Reads the signing key; the first process to find none makes it, under a lock that makes
-    /// the others wait and read the same one.
-    pub async fn load_or_create(
-        pool: &PgPool,
-        keyring: &Keyring,
-        random: &dyn Random,
-        now: DateTime<Utc>,
-    ) -> Result<Self, KeyError> {
-        let fresh = || {
-            let der = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
-                .and_then(|pair| pair.to_pkcs8v1())
-                .map_err(|Unspecified| KeyError::Generate)?;
-            let der = Zeroizing::new(der.as_ref().to_vec());
-            let kid = SigningKey::from_pkcs8(&der)?.kid;
-            let sealed = keyring.seal(Purpose::SigningKey, kid.as_bytes(), &der, random)?;
-            Ok::<_, KeyError>((kid, sealed))
-        };
-        let stored = store::read_or_insert(pool, random, now, fresh).await?;
-        let der = keyring
-            .open(
-                Purpose::SigningKey,
-                stored.kid.as_bytes(),
-                &stored.private_sealed,
-            )
-            .map_err(|OpenError| KeyError::WrongMasterKey)?;
-        Self::publish(SigningKey::from_pkcs8(&der)?)
-    }
-
-    fn publish(active: SigningKey) -> Result<Self, KeyError> {
-        let set = JwkSet {
-            keys: vec![active.public.clone()],
-        };
-        let jwks = serde_json::to_vec(&set).map_err(KeyError::Publish)?;
-        // The thumbprints say all that can change in the document.
-        let etag = active.kid.clone();
-        let verifying = Arc::new(KeySet::parse(&jwks).map_err(KeyError::Verify)?);
+    /// Reads the keys over `startup`, after what is due there: the first process to find none makes one,
+    /// under a lock that makes the others wait and read the same one. Later the keeper's own connections
+    /// are used.
+    pub async fn load(startup: &PgPool, keeper: Keeper) -> Result<Self, KeyError> {
+        let first = keeper.over(startup.clone());
+        first.check_master_key(None).await?;
+        first.start().await?;
+        let keys = first.keys().await?;
+        let published = Published::read(keys, None, startup, &keeper.keyring).await?;
         Ok(Self {
-            active: Arc::new(active),
-            jwks,
-            etag,
-            verifying,
+            sightings: Sightings::new(keeper.policy.verifiers.clone()),
+            keeper,
+            published: watch::Sender::new(Arc::new(published)),
+            looking: Mutex::new(()),
         })
     }
 
     /// The key that signs now.
-    pub fn active(&self) -> &Arc<SigningKey> {
-        &self.active
+    pub fn active(&self) -> Arc<SigningKey> {
+        Arc::clone(self.published.borrow().active())
     }
 
-    /// The published keys, to check tokens with.
-    pub fn verifying(&self) -> Arc<KeySet> {
-        Arc::clone(&self.verifying)
+    /// All keys, and the JWK set.
+    pub fn published(&self) -> Arc<Published> {
+        Arc::clone(&self.published.borrow())
     }
 
-    /// The JWK set (RFC 7517 section 5) as JSON.
-    pub fn jwks(&self) -> &[u8] {
-        &self.jwks
+    /// Changes the stored keys for operators.
+    pub fn keeper(&self) -> &Keeper {
+        &self.keeper
     }
 
-    /// Changes exactly when [`Self::jwks`] does.
-    pub fn etag(&self) -> &str {
-        &self.etag
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key() -> SigningKey {
-        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
-        SigningKey::from_pkcs8(pair.to_pkcs8v1().unwrap().as_ref()).unwrap()
+    /// Notes that a verifier fetched these keys; one that the settings do not name is nobody.
+    pub fn seen_by(&self, verifier: &str, published: &Published) {
+        let now = self.keeper.clock.now();
+        self.sightings.note(verifier, published, now);
     }
 
-    /// security.md 24: one alg a key, `kid`, `use: sig`, no private member.
-    #[test]
-    fn the_published_key_has_its_public_members_and_no_other() {
-        let key = key();
-        let kid = key.kid().to_owned();
-
-        let keys = SigningKeys::publish(key).unwrap();
-
-        let json: serde_json::Value = serde_json::from_slice(keys.jwks()).unwrap();
-        let jwk = json["keys"][0].as_object().unwrap();
-        let mut members: Vec<&str> = jwk.keys().map(String::as_str).collect();
-        members.sort_unstable();
-        assert_eq!(members, ["alg", "crv", "kid", "kty", "use", "x", "y"]);
-        assert_eq!(jwk["alg"], "ES256");
-        assert_eq!(jwk["use"], "sig");
-        assert_eq!(jwk["crv"], "P-256");
-        assert_eq!(jwk["kid"], kid.as_str());
+    /// Reads the keys again if they changed.
+    pub async fn refresh(&self) -> Result<(), KeyError> {
+        let _turn = self.looking.lock().await;
+        self.publish(self.keeper.keys().await?).await
     }
 
-    #[test]
-    fn bytes_that_are_no_key_are_refused() {
-        assert!(matches!(
-            SigningKey::from_pkcs8(b"no key"),
-            Err(KeyError::Unusable(_))
-        ));
+    /// Writes who has seen which key, reads the keys again if they changed, and does what is due.
+    pub async fn look(&self) -> Result<(), KeyError> {
+        let _turn = self.looking.lock().await;
+        let pool = &self.keeper.pool;
+        let seen = self.sightings.unwritten();
+        if !seen.is_empty() {
+            store::note(pool, &seen).await?;
+            self.sightings.wrote(seen);
+        }
+        let keys = self.keeper.keys().await?;
+        let steps = self.keeper.due(&keys).await?;
+        // First what there is: a process that cannot open the next key must not let it sign.
+        if !published::nobody_signs(&keys) {
+            self.publish(keys).await?;
+        }
+        if !steps.is_empty() {
+            self.keeper.keep().await?;
+            self.publish(self.keeper.keys().await?).await?;
+        }
+        Ok(())
+    }
+
+    async fn publish(&self, keys: Vec<KeyRecord>) -> Result<(), KeyError> {
+        let old = self.published();
+        if old.is_of(&keys) {
+            return Ok(());
+        }
+        let (pool, keyring) = (&self.keeper.pool, &self.keeper.keyring);
+        let published = Published::read(keys, Some(&old), pool, keyring).await?;
+        self.sightings.keep_only(&published);
+        self.published.send_replace(Arc::new(published));
+        Ok(())
+    }
+
+    /// Looks every 500 ms or less until `stop` is done.
+    pub async fn follow(self: Arc<Self>, stop: impl Future<Output = ()>) {
+        let look = async {
+            let mut failed = false;
+            loop {
+                sleep(random::jittered(self.keeper.random.as_ref(), LOOK_EVERY)).await;
+                let looked = self.look().await;
+                // Told once an outage, not three times a second.
+                if let Err(error) = &looked
+                    && !failed
+                {
+                    tracing::error!(error = %Chain(error), "signing keys not looked after");
+                }
+                failed = looked.is_err();
+            }
+        };
+        tokio::select! {
+            () = stop => {}
+            () = look => {}
+        }
     }
 }
