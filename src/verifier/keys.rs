@@ -181,3 +181,5 @@ impl fmt::Debug for KeySet {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
