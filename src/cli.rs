@@ -1,5 +1,7 @@
 //! The commands of the `otp-auth` program.
 
+mod keys;
+
 use std::ffi::OsString;
 use std::future::Future;
 use std::io::{self, Write};
@@ -20,6 +22,8 @@ use crate::dev::test_database::{self, TestDatabaseError};
 use crate::random::SystemRandom;
 use crate::sandbox::{Mode, Sandbox, SandboxError, SandboxOptions};
 use crate::telemetry::{self, TelemetryError};
+use keys::KeysCommand;
+pub use keys::KeysError;
 
 /// Phone login: one-time codes by SMS become signed JWTs.
 #[derive(Debug, Parser)]
@@ -50,6 +54,9 @@ enum Command {
     /// Reads the settings.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Looks after the keys that tokens are signed with, also while the service runs.
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Runs a local StartMessaging with an inbox, for development and tests.
     Sandbox {
         /// Where it listens.
@@ -95,6 +102,9 @@ pub enum CliError {
     /// The service could not start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The signing keys could not be read or changed.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// The development set-up failed.
     #[error(transparent)]
     Dev(#[from] DevError),
@@ -134,6 +144,9 @@ pub async fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<ExitCod
         }
         Command::Config(ConfigCommand::Check) => {
             io::stdout().write_all(load()?.summary().as_bytes())?;
+        }
+        Command::Keys(command) => {
+            keys::run(command, &load()?, &deps(), &mut io::stdout()).await?;
         }
         Command::Sandbox { bind, mode } => sandbox(bind, mode).await?,
         Command::Healthcheck => healthcheck(load()?.server.admin_bind).await?,

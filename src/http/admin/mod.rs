@@ -2,6 +2,7 @@
 
 mod audit;
 mod decisions;
+mod keys;
 mod phones;
 mod query;
 mod rules;
@@ -41,6 +42,7 @@ pub fn routes(config: &mut ServiceConfig) {
             .wrap(from_fn(require_token))
             .configure(rules::routes)
             .configure(switches::routes)
+            .configure(keys::routes)
             .service(read("/audit", audit::list))
             .service(web::resource("/audit/export").route(web::get().to(audit::export)))
             .service(read("/decisions/{id}", decisions::show))

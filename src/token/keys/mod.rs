@@ -41,7 +41,7 @@ use crate::verifier::KeySetError;
 pub use import::{Import, ImportError};
 pub use keeper::{By, Keeper};
 pub use key::{SigningAlgorithm, SigningKey};
-pub use operator::{ListedKey, Losses, LostSession, Revocation, Rotation};
+pub use operator::{EARLY, ListedKey, Losses, LostSession, Revocation, Rotation};
 pub use published::Published;
 pub use schedule::{KeyPolicy, KeyRecord, State};
 pub use sightings::Sighting;

@@ -11,6 +11,10 @@ use super::{KeyError, Sighting, SigningAlgorithm};
 use crate::audit::Action;
 use crate::database::StoreError;
 
+/// What a key that signs before it was published for long brings about.
+pub const EARLY: &str = "Whoever has a cached JWKS without the new key refuses its tokens until he fetches \
+                         it again: for up to 300 s by its Cache-Control, for up to 600 s with Envoy.";
+
 /// A key, and which verifier has seen it.
 #[derive(Clone, Debug)]
 pub struct ListedKey {
@@ -29,6 +33,8 @@ pub struct Rotation {
     pub algorithm: SigningAlgorithm,
     /// When it begins to sign; `None` = it does already.
     pub promote_at: Option<DateTime<Utc>>,
+    /// Whether it signs although it was not published for as long as the settings say; see [`EARLY`].
+    pub is_early: bool,
 }
 
 /// Whose tokens of a key a client's verifiers no longer accept.
@@ -65,6 +71,8 @@ pub struct Revocation {
     /// The key that signs from now on, if it was the active one; `None` in a rehearsal in which it would
     /// have to be made.
     pub successor: Option<String>,
+    /// Whether that key was not published for as long as the settings say; see [`EARLY`].
+    pub is_early: bool,
     /// Whose tokens it ended, by client.
     pub losses: Vec<Losses>,
 }
@@ -112,6 +120,7 @@ impl Keeper {
                     kid: next.kid.clone(),
                     algorithm: next.algorithm,
                     promote_at: (!at_once).then_some(promote_at),
+                    is_early: at_once && self.is_early(Some(next)),
                 }
             }
             (None, Some(fresh)) => {
@@ -178,6 +187,7 @@ impl Keeper {
             return Ok(Revocation {
                 state: key.state,
                 successor: next.map(|next| next.kid.clone()),
+                is_early: key.state == State::Active && self.is_early(next),
                 losses: self.losses(kid).await?,
             });
         }
@@ -197,6 +207,8 @@ impl Keeper {
         let event = by.event(Action::SigningKeyRevoke, kid);
         let event = event.with("state", key.state.name());
         self.record(&mut locked, &event).await?;
+        let next = in_state(&keys, State::Next);
+        let is_early = key.state == State::Active && self.is_early(next);
         let left: Vec<KeyRecord> = keys.into_iter().filter(|key| key.kid != kid).collect();
         let successor = match (in_state(&left, State::Active), in_state(&left, State::Next)) {
             (Some(_), _) => None,
@@ -214,6 +226,7 @@ impl Keeper {
         Ok(Revocation {
             state: key.state,
             successor,
+            is_early,
             // Afterwards: what a replica signed that did not know yet is told too.
             losses: self.losses(kid).await?,
         })
@@ -232,6 +245,12 @@ impl Keeper {
         most: i64,
     ) -> Result<Vec<LostSession>, StoreError> {
         store::lost_sessions(&self.pool, kid, self.clock.now(), after, most).await
+    }
+
+    /// Whether this key, or one that is yet to be made, was not published for long enough to sign.
+    fn is_early(&self, next: Option<&KeyRecord>) -> bool {
+        let soon = next.map(|next| next.created_at + self.policy.publish_ahead);
+        soon.is_none_or(|soon| self.clock.now() < soon)
     }
 
     /// The next key, if it is of the algorithm that the settings name.
@@ -266,13 +285,16 @@ impl Keeper {
     }
 }
 
+/// What it comes to that a key was stored just now.
 fn rotation(key: NewKey, place: Place) -> Rotation {
+    let promote_at = match place {
+        Place::Active => None,
+        Place::Next { promote_at } => Some(promote_at),
+    };
     Rotation {
         kid: key.kid,
         algorithm: key.algorithm,
-        promote_at: match place {
-            Place::Active => None,
-            Place::Next { promote_at } => Some(promote_at),
-        },
+        promote_at,
+        is_early: promote_at.is_none(),
     }
 }
