@@ -6,6 +6,7 @@ mod answer;
 pub(crate) mod bench;
 mod clock;
 mod gateway;
+pub(crate) mod keys;
 mod line;
 pub(crate) mod raw;
 mod session;
