@@ -132,5 +132,5 @@ pub mod standard_webhooks;
 pub mod telemetry;
 #[cfg(feature = "server")]
 pub mod token;
-#[cfg(feature = "verifier")]
+#[cfg(feature = "verifier-core")]
 pub mod verifier;

@@ -9,11 +9,10 @@
 //!
 //! # In another service
 //!
-//! The service's own crates stay out of the build (`verifier-actix` is for the extractor, `verifier` does
-//! for the rest):
+//! The service's own crates stay out of the build (`verifier-core` does without actix-web too):
 //!
 //! ```toml
-//! otp-auth = { version = "0.1", default-features = false, features = ["verifier-actix"] }
+//! otp-auth = { version = "0.1", default-features = false, features = ["verifier"] }
 //! ```
 //!
 //! A [`Verifier`] fetches the issuer's keys and keeps them; one is enough for a process, and its clones
@@ -95,7 +94,7 @@
 //!
 //! Where the keys come from elsewhere, [`KeySet::parse`] and [`verify`] do without network and tokio.
 
-#[cfg(feature = "verifier-actix")]
+#[cfg(feature = "verifier")]
 pub mod actix;
 mod check;
 mod claims;

@@ -256,6 +256,7 @@ fn problem(error: KeyError) -> Problem {
         | KeyError::NoActive
         | KeyError::KidTaken(_)
         | KeyError::OtherAlgorithm { .. }
-        | KeyError::Publish(_) => Problem::internal(&error),
+        | KeyError::Publish(_)
+        | KeyError::Verify(_) => Problem::internal(&error),
     }
 }
