@@ -49,6 +49,7 @@ pub(crate) async fn run(size: Size) -> Result<bool, Failure> {
         seed: size.seed,
         replicas: 2,
         provider_timeout_ms: PROVIDER_TIMEOUT_MS,
+        settings: &[],
     })
     .await?;
     let ran = in_time(drill(&mut world, size, started)).await;

@@ -37,6 +37,7 @@ pub(crate) async fn run() -> Result<bool, Failure> {
         seed: 0,
         replicas: 1,
         provider_timeout_ms: PROVIDER_TIMEOUT_MS,
+        settings: &[],
     })
     .await?;
     let ran = in_time(measure(&world)).await;

@@ -3,6 +3,7 @@
 //! ```text
 //! ./test drill [--seed N] [--logins N] [--kills N] [--mode service|vendor]
 //! ./test drill isolation
+//! ./test drill rotation [--rotations N]
 //! ```
 //!
 //! It is a program and no test (`harness = false`): it takes minutes, its figures are worth reading,
@@ -20,6 +21,7 @@ mod plan;
 mod proxy;
 mod replica;
 mod report;
+mod rotation;
 mod settings;
 mod sql;
 mod world;
@@ -60,6 +62,15 @@ enum Scenario {
     },
     /// Measures verify and JWKS while 200 sends hang at the provider.
     Isolation,
+    /// Rotates the signing keys of two replicas under load.
+    Rotation {
+        /// How often.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=50))]
+        rotations: u16,
+        /// Repeats the decisions of a run.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -72,7 +83,7 @@ enum CodeOwner {
 async fn main() -> ExitCode {
     // `cargo test` and `cargo nextest` run every test target, with arguments of their own.
     match std::env::args().nth(1).as_deref() {
-        Some("faults" | "isolation") => {}
+        Some("faults" | "isolation" | "rotation") => {}
         Some("--list") => return ExitCode::SUCCESS,
         _ => {
             say("nothing is drilled here; ./test drill does that");
@@ -92,16 +103,19 @@ async fn main() -> ExitCode {
 async fn run(scenario: Scenario) -> Result<bool, Failure> {
     match scenario {
         Scenario::Isolation => isolation::run().await,
+        Scenario::Rotation { rotations, seed } => {
+            let seed = seed.map_or_else(drawn, Ok)?;
+            say(&format!("seed {seed}"));
+            rotation::run(rotations, seed).await
+        }
         Scenario::Faults {
             seed,
             logins,
             kills,
             mode,
         } => {
-            // Short enough to be typed again.
-            let drawn = u64::from(u32::from_be_bytes(bytes(&SystemRandom)?));
             let size = faults::Size {
-                seed: seed.unwrap_or(drawn),
+                seed: seed.map_or_else(drawn, Ok)?,
                 logins: usize::from(logins),
                 kills: usize::from(kills),
                 mode: match mode {
@@ -113,6 +127,11 @@ async fn run(scenario: Scenario) -> Result<bool, Failure> {
             faults::run(size).await
         }
     }
+}
+
+/// A seed that is short enough to be typed again.
+fn drawn() -> Result<u64, Failure> {
+    Ok(u64::from(u32::from_be_bytes(bytes(&SystemRandom)?)))
 }
 
 /// Runs a scenario until its end, its time or a signal, whichever is first: the caller then still ends

@@ -60,6 +60,11 @@ impl Replica {
         Ok(self.process.kill().await?)
     }
 
+    /// What it was started with.
+    pub(crate) fn environment(&self) -> &[(String, String)] {
+        &self.environment
+    }
+
     async fn wait_until_ready(&mut self) -> Result<(), Failure> {
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(1))

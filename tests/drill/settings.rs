@@ -45,6 +45,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) provider_timeout_ms: u64,
     pub(crate) code_owner: &'a str,
     pub(crate) master_key: &'a str,
+    pub(crate) settings: &'a [(&'a str, &'a str)],
 }
 
 /// The whole environment of a replica.
@@ -63,6 +64,7 @@ pub(crate) fn environment(around: &Surroundings<'_>) -> Vec<(String, String)> {
     ];
     let same = SETTINGS
         .iter()
+        .chain(around.settings)
         .map(|(name, value)| (*name, (*value).to_owned()));
     same.chain(own)
         .map(|(name, value)| (format!("OTP_AUTH__{name}"), value))

@@ -30,6 +30,8 @@ pub(crate) struct WorldOptions {
     pub(crate) seed: u64,
     pub(crate) replicas: usize,
     pub(crate) provider_timeout_ms: u64,
+    /// Further settings of the replicas.
+    pub(crate) settings: &'static [(&'static str, &'static str)],
 }
 
 /// A running world.
@@ -88,6 +90,7 @@ impl World {
                     Mode::Vendor => "vendor",
                 },
                 master_key: &BASE64_STANDARD.encode(self.master_key),
+                settings: options.settings,
             });
             let log = self.logs.join(format!("replica-{number}.log"));
             let replica = Replica::start((*public, *admin), environment, log).await?;
