@@ -1,22 +1,37 @@
 //! What holds while the issuer does not answer, or answers nonsense.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use otp_auth::verifier::{CheckError, MAX_SET_BYTES};
+use tokio::net::TcpListener;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::support::{Issuer, Signer};
 
+/// The log of all tests of this program. A subscriber for one thread would miss events: whether anybody
+/// listens to one is remembered when it first happens, on any thread.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    fn count(&self, text: &str) -> usize {
+    fn start() -> Self {
+        static LOG: OnceLock<Log> = OnceLock::new();
+        let start = || {
+            let log = Self::default();
+            tracing_subscriber::fmt().with_writer(log.clone()).init();
+            log
+        };
+        LOG.get_or_init(start).clone()
+    }
+
+    /// How many lines about the keys of this verifier have this text.
+    fn count(&self, name: &str, text: &str) -> usize {
         String::from_utf8_lossy(&self.0.lock().unwrap())
-            .matches(text)
+            .lines()
+            .filter(|line| line.contains(name) && line.contains(text))
             .count()
     }
 }
@@ -65,12 +80,10 @@ async fn without_keys_it_says_so_and_asks_again_after_a_second() {
 
 #[actix_web::test]
 async fn old_keys_stay_in_use_and_an_outage_is_told_once() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let log = Log::start();
     let (signer, other) = (Signer::new("one"), Signer::new("other"));
     let issuer = Issuer::start(&[&signer]);
-    let verifier = issuer.verifier();
+    let verifier = issuer.builder().verifier_name("told-once").build().unwrap();
     let token = signer.token(&issuer.clock);
     let stranger = other.token(&issuer.clock);
     verifier.check(&token).await.unwrap();
@@ -83,17 +96,32 @@ async fn old_keys_stay_in_use_and_an_outage_is_told_once() {
         verifier.check(&token).await.unwrap();
         assert_eq!(issuer.asked().len(), 1 + round);
     }
-    assert_eq!(log.count("cannot be fetched"), 1);
+    assert_eq!(log.count("told-once", "cannot be fetched"), 1);
     issuer.answer(|answers| answers.status = StatusCode::OK);
     issuer.clock.advance(30);
     assert!(verifier.check(&stranger).await.is_err());
-    assert_eq!(log.count("can be had again"), 1);
+    assert_eq!(log.count("told-once", "can be had again"), 1);
 
-    issuer.stop().await;
+    issuer.answer(|answers| answers.status = StatusCode::SERVICE_UNAVAILABLE);
     issuer.clock.advance(300);
     assert!(verifier.check(&stranger).await.is_err());
     verifier.check(&token).await.unwrap();
-    assert_eq!(log.count("cannot be fetched"), 2);
+    assert_eq!(log.count("told-once", "cannot be fetched"), 2);
+}
+
+#[actix_web::test]
+async fn a_connection_that_is_cut_is_no_answer() {
+    let signer = Signer::new("one");
+    let issuer = Issuer::start(&[&signer]);
+    let cutting = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = cutting.local_addr().unwrap();
+    actix_web::rt::spawn(async move { while cutting.accept().await.is_ok() {} });
+    let builder = issuer.builder().jwks_url(format!("http://{address}"));
+    let verifier = builder.build().unwrap();
+
+    let checked = verifier.check(&signer.token(&issuer.clock)).await;
+
+    assert_eq!(checked, Err(CheckError::KeysUnavailable));
 }
 
 #[actix_web::test]

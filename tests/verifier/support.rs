@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
 use actix_web::http::StatusCode;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use aws_lc_rs::rand::SystemRandom;
@@ -93,7 +92,6 @@ pub(crate) struct Issuer {
     /// One permit for each answer, where the test holds them back.
     gate: web::Data<Semaphore>,
     count: watch::Receiver<usize>,
-    server: ServerHandle,
 }
 
 impl Issuer {
@@ -121,9 +119,7 @@ impl Issuer {
         .bind(("127.0.0.1", 0))
         .unwrap();
         let address = format!("http://{}", server.addrs()[0]);
-        let server = server.run();
-        let handle = server.handle();
-        actix_web::rt::spawn(server);
+        actix_web::rt::spawn(server.run());
         let start = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         let issuer = Self {
             clock: Arc::new(TestClock(Mutex::new(start))),
@@ -131,7 +127,6 @@ impl Issuer {
             answers,
             gate,
             count,
-            server: handle,
         };
         issuer.publish(keys);
         issuer
@@ -163,10 +158,6 @@ impl Issuer {
     pub(crate) async fn was_asked(&self, times: usize) {
         let mut count = self.count.clone();
         count.wait_for(|count| *count >= times).await.unwrap();
-    }
-
-    pub(crate) async fn stop(&self) {
-        self.server.stop(false).await;
     }
 
     pub(crate) fn builder(&self) -> Builder {

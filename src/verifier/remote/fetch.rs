@@ -73,6 +73,10 @@ impl Fetcher {
         Self { http, url }
     }
 
+    pub(super) fn url(&self) -> &Url {
+        &self.url
+    }
+
     pub(super) async fn fetch(&self, etag: Option<HeaderValue>) -> Result<Answer, FetchError> {
         let mut request = self
             .http

@@ -162,7 +162,7 @@ impl Keeper {
         self.state.send_modify(|state| match outcome {
             Ok(answer) => {
                 if state.down {
-                    tracing::info!("the issuer's keys can be had again");
+                    tracing::info!(url = %self.fetcher.url(), "the issuer's keys can be had again");
                 }
                 state.down = false;
                 match answer {
@@ -186,6 +186,7 @@ impl Keeper {
                     let cause: &dyn std::error::Error = &error;
                     tracing::warn!(
                         error = cause,
+                        url = %self.fetcher.url(),
                         keys = state.kept.is_some(),
                         "the issuer's keys cannot be fetched; the ones that are there stay in use"
                     );
