@@ -1,6 +1,7 @@
 //! When the keys are fetched, and who waits for it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::{join, join_all};
 use otp_auth::verifier::{CheckError, Refused};
@@ -120,6 +121,22 @@ async fn a_rotation_is_seen_when_the_sets_time_is_over() {
     verifier.check(&new.token(&issuer.clock)).await.unwrap();
     assert_eq!(verifier.check(&token).await, Err(unknown("old")));
     assert_eq!(issuer.asked().len(), 2);
+}
+
+#[actix_web::test]
+async fn keys_are_renewed_also_while_nobody_asks() {
+    let signer = Signer::new("one");
+    let issuer = Issuer::start(&[&signer]);
+    let verifier = issuer.verifier();
+    verifier.ready().await.unwrap();
+
+    issuer.clock.advance(300);
+    // The task's own timer is the runtime's, which this moves.
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_mins(1)).await;
+    tokio::time::resume();
+
+    issuer.was_asked(2).await;
 }
 
 #[actix_web::test]
