@@ -32,6 +32,8 @@ mod guard;
 mod hang_up;
 mod idempotency;
 mod introspection;
+mod keys_admin;
+mod keys_command;
 mod known_devices;
 mod leases;
 mod limits;
