@@ -4,6 +4,8 @@
 //! services that run in one test process. Labels come from the types here and from constants, never
 //! from a caller, so the number of series has a bound and none can carry anything personal.
 
+mod keys;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -134,6 +136,7 @@ impl Metrics {
             calls: AtomicU32::new(0),
         };
         metrics.describe();
+        metrics.describe_keys();
         for status in Delivery::ALL {
             metrics.deliveries(status).increment(0);
         }

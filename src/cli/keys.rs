@@ -35,7 +35,8 @@ pub(super) enum KeysCommand {
     },
     /// Takes a key out of use at once, and tells whose tokens that ends.
     Revoke {
-        /// The key, as `list` names it.
+        /// The key, as `list` names it. One in 64 thumbprints begins with a hyphen.
+        #[arg(allow_hyphen_values = true)]
         kid: String,
         /// Only tells what would happen.
         #[arg(long)]
@@ -52,7 +53,7 @@ pub(super) enum KeysCommand {
         /// The file.
         file: PathBuf,
         /// Its name in tokens and the JWKS, instead of the one in the file or the thumbprint.
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         kid: Option<String>,
         /// Lets it sign at once: whoever has a cached JWKS refuses its tokens for some minutes.
         #[arg(long)]

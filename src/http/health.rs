@@ -32,6 +32,8 @@ pub async fn metrics(call: Call) -> HttpResponse {
     // Told when it is asked for: an open breaker turns half-open by time alone.
     let (metrics, provider) = (&call.state.metrics, &call.state.provider);
     metrics.provider_breaker(provider.name(), provider.breaker_state());
+    let keys = call.state.keys.published();
+    metrics.signing_keys(&keys.by_state(), keys.promotion_in(call.now()));
     HttpResponse::Ok()
         .content_type(metrics::CONTENT_TYPE)
         .body(metrics.render())

@@ -89,6 +89,19 @@ async fn a_rotation_is_brought_forward_to_when_the_key_has_been_published_for_a_
     let next = rotation["kid"].as_str().unwrap().to_owned();
     // The replica that was asked knows at once.
     assert_eq!(app.kids().await, [first[0].clone(), next]);
+    let metrics = app.http.get(format!("{}/metrics", app.admin));
+    let metrics = metrics.send().await.unwrap().text().await.unwrap();
+    for line in [
+        "otp_auth_signing_keys{state=\"active\"} 1",
+        "otp_auth_signing_keys{state=\"next\"} 1",
+        "otp_auth_signing_keys{state=\"retiring\"} 0",
+        "otp_auth_signing_key_promotion_seconds 86340",
+    ] {
+        assert!(
+            metrics.lines().any(|told| told == line),
+            "{line}\n{metrics}"
+        );
+    }
     let events = app.events("action=signing_key.rotate").await;
     assert_eq!(events.len(), 1);
     assert_eq!(events[0]["actor"], "admin");

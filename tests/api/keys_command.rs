@@ -116,7 +116,7 @@ async fn keys_are_listed_rotated_and_revoked_beside_running_instances(
         .to_owned();
     app.publishes(&[successor, first]).await;
 
-    for kid in [next.as_str(), "none"] {
+    for kid in [next.as_str(), "none", "-begins-with-a-hyphen"] {
         let error = run(&world, &[], &["revoke", kid]).await.unwrap_err();
         assert!(
             error.contains(&format!("no signing key with the kid \"{kid}\"")),

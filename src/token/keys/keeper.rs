@@ -15,7 +15,7 @@ use super::key::PrivateKey;
 use super::published;
 use super::schedule::{self, KeyPolicy, KeyRecord, State, Step, in_state};
 use super::store::{self, Locked, NewKey, Place};
-use super::{KeyError, SigningAlgorithm, SigningKey};
+use super::{KeyError, SigningKey};
 use crate::audit::{Action, Actor, Event, Outcome, Remark};
 use crate::clock::{Clock, rfc3339};
 use crate::database::StoreError;
@@ -107,16 +107,20 @@ impl Keeper {
         } else {
             None
         };
-        let now = self.clock.now();
         let mut locked = Locked::begin(&self.pool).await?;
+        // Not sooner: the lock may have been waited for.
+        let now = self.clock.now();
         let keys = locked.keys().await?;
         let seen = locked.seen_next().await?;
         for step in schedule::due(&keys, &seen, &self.policy, now) {
             match step {
-                Step::MakeFirst => self.add(&mut locked, fresh.as_ref(), Place::Active).await?,
+                Step::MakeFirst => {
+                    self.add(&mut locked, fresh.as_ref(), Place::Active, now)
+                        .await?;
+                }
                 Step::MakeNext { promote_at } => {
                     let place = Place::Next { promote_at };
-                    self.add(&mut locked, fresh.as_ref(), place).await?;
+                    self.add(&mut locked, fresh.as_ref(), place, now).await?;
                 }
                 Step::Promote { kid } => {
                     self.promote(&mut locked, &keys, &kid, By::Service).await?;
@@ -136,13 +140,14 @@ impl Keeper {
     /// long as a deployment takes.
     pub(super) async fn start(&self) -> Result<(), KeyError> {
         self.keep().await?;
-        let switch = |keys: &[KeyRecord]| schedule::switch(keys, &self.policy, self.clock.now());
-        if switch(&self.keys().await?).is_none() {
+        let (keys, now) = (self.keys().await?, self.clock.now());
+        if schedule::switch(&keys, &self.policy, now).is_none() {
             return Ok(());
         }
         let fresh = self.fresh().await?;
         let mut locked = Locked::begin(&self.pool).await?;
-        let Some(switch) = switch(&locked.keys().await?) else {
+        let now = self.clock.now();
+        let Some(switch) = schedule::switch(&locked.keys().await?, &self.policy, now) else {
             return Ok(());
         };
         if let Some(kid) = &switch.drop {
@@ -150,7 +155,7 @@ impl Keeper {
         }
         let promote_at = switch.promote_at;
         let place = Place::Next { promote_at };
-        self.add(&mut locked, Some(&fresh), place).await?;
+        self.add(&mut locked, Some(&fresh), place, now).await?;
         Ok(locked.commit().await?)
     }
 
@@ -192,23 +197,34 @@ impl Keeper {
         locked: &mut Locked,
         fresh: Option<&NewKey>,
         place: Place,
+        now: DateTime<Utc>,
     ) -> Result<(), KeyError> {
         match fresh {
-            Some(fresh) => self.insert(locked, fresh, place, By::Service).await,
+            Some(fresh) => {
+                let event = By::Service.event(Action::SigningKeyCreate, &fresh.kid);
+                self.insert(locked, fresh, place, event, now).await
+            }
             None => Ok(()),
         }
     }
 
+    /// Stores a key, and says so in the event.
     pub(super) async fn insert(
         &self,
         locked: &mut Locked,
         key: &NewKey,
         place: Place,
-        by: By<'_>,
+        event: Event,
+        now: DateTime<Utc>,
     ) -> Result<(), KeyError> {
-        locked.insert(key, place, self.clock.now()).await?;
-        let event = by.event(Action::SigningKeyCreate, &key.kid);
-        let event = placed(event, key.algorithm, place);
+        locked.insert(key, place, now).await?;
+        let event = event.with("algorithm", key.algorithm.name());
+        let event = match place {
+            Place::Active => event.with("state", State::Active.name()),
+            Place::Next { promote_at } => event
+                .with("state", State::Next.name())
+                .with("promote_at", rfc3339(promote_at)),
+        };
         self.record(locked, &event).await
     }
 
@@ -225,9 +241,7 @@ impl Keeper {
         if let Some(active) = in_state(keys, State::Active) {
             let gone_at = self.policy.gone_at(now);
             locked.retire(&active.kid, now, gone_at).await?;
-            event = event
-                .with("retired", active.kid.as_str())
-                .with("gone_at", rfc3339(gone_at));
+            event = retiring(event, active, gone_at);
         }
         locked.activate(kid, now).await?;
         self.record(locked, &event).await
@@ -252,16 +266,9 @@ impl Keeper {
     }
 }
 
-pub(super) fn placed(event: Event, algorithm: SigningAlgorithm, place: Place) -> Event {
-    let event = event.with("algorithm", algorithm.name());
-    match place {
-        Place::Active => event.with("state", State::Active.name()),
-        Place::Next { promote_at } => event
-            .with("state", State::Next.name())
-            .with("promote_at", told(promote_at)),
-    }
-}
-
-pub(super) fn told(time: DateTime<Utc>) -> String {
-    rfc3339(time)
+/// Says which key ends to sign.
+pub(super) fn retiring(event: Event, active: &KeyRecord, gone_at: DateTime<Utc>) -> Event {
+    event
+        .with("retired", active.kid.as_str())
+        .with("gone_at", rfc3339(gone_at))
 }

@@ -4,11 +4,12 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::import::Import;
-use super::keeper::{By, Keeper, placed, told};
+use super::keeper::{By, Keeper, retiring};
 use super::schedule::{KeyRecord, State, in_state};
 use super::store::{self, Locked, NewKey, Place};
 use super::{KeyError, Sighting, SigningAlgorithm};
-use crate::audit::Action;
+use crate::audit::{Action, Event};
+use crate::clock::rfc3339;
 use crate::database::StoreError;
 
 /// What a key that signs before it was published for long brings about.
@@ -101,7 +102,6 @@ impl Keeper {
             Some(_) => None,
             None => Some(self.fresh().await?),
         };
-        let now = self.clock.now();
         let mut locked = Locked::begin(&self.pool).await?;
         let keys = locked.keys().await?;
         let rotation = match (self.wanted_next(&keys), fresh) {
@@ -113,7 +113,7 @@ impl Keeper {
                 } else {
                     locked.schedule(&next.kid, promote_at).await?;
                     let event = by.event(Action::SigningKeyRotate, &next.kid);
-                    let event = event.with("promote_at", told(promote_at));
+                    let event = event.with("promote_at", rfc3339(promote_at));
                     self.record(&mut locked, &event).await?;
                 }
                 Rotation {
@@ -124,12 +124,9 @@ impl Keeper {
                 }
             }
             (None, Some(fresh)) => {
-                let promote_at = now + self.policy.publish_ahead;
-                let place = self
-                    .succeed(&mut locked, &keys, promote_at, at_once, by)
-                    .await?;
-                self.insert(&mut locked, &fresh, place, by).await?;
-                rotation(fresh, place)
+                let event = by.event(Action::SigningKeyCreate, &fresh.kid);
+                self.succeed(&mut locked, &keys, fresh, event, at_once, by)
+                    .await?
             }
             // It was there a moment ago.
             (None, None) => return Err(KeyError::Moved),
@@ -154,21 +151,17 @@ impl Keeper {
         }
         self.check_master_key(None).await?;
         let new = self.seal(import.kid.clone(), &import.key)?;
-        let promote_at = self.clock.now() + self.policy.publish_ahead;
         let mut locked = Locked::begin(&self.pool).await?;
         let keys = locked.keys().await?;
         if keys.iter().any(|key| key.kid == new.kid) {
             return Err(KeyError::KidTaken(new.kid));
         }
-        let place = self
-            .succeed(&mut locked, &keys, promote_at, at_once, by)
-            .await?;
-        locked.insert(&new, place, self.clock.now()).await?;
         let event = by.event(Action::SigningKeyImport, &new.kid);
-        let event = placed(event, new.algorithm, place);
-        self.record(&mut locked, &event).await?;
+        let rotation = self
+            .succeed(&mut locked, &keys, new, event, at_once, by)
+            .await?;
         locked.commit().await?;
-        Ok(rotation(new, place))
+        Ok(rotation)
     }
 
     /// Deletes a key, so that nothing that it signed is accepted any longer once the JWKS without it is
@@ -218,7 +211,10 @@ impl Keeper {
             }
             (None, None) => {
                 let fresh = fresh.ok_or(KeyError::Moved)?;
-                self.insert(&mut locked, &fresh, Place::Active, by).await?;
+                let event = by.event(Action::SigningKeyCreate, &fresh.kid);
+                let now = self.clock.now();
+                self.insert(&mut locked, &fresh, Place::Active, event, now)
+                    .await?;
                 Some(fresh.kid)
             }
         };
@@ -258,43 +254,43 @@ impl Keeper {
         in_state(keys, State::Next).filter(|next| next.algorithm == self.policy.algorithm)
     }
 
-    /// Makes room for a key that follows: takes a next key away that never signed, and retires the
-    /// active one if the new key is to sign at once, as it does where nobody signs.
+    /// Stores a key that follows, or signs at once, as it does where nobody signs. A next key that never
+    /// signed makes room, or the active one does.
     async fn succeed(
         &self,
         locked: &mut Locked,
         keys: &[KeyRecord],
-        promote_at: DateTime<Utc>,
+        key: NewKey,
+        event: Event,
         at_once: bool,
         by: By<'_>,
-    ) -> Result<Place, KeyError> {
+    ) -> Result<Rotation, KeyError> {
+        let now = self.clock.now();
         if let Some(next) = in_state(keys, State::Next) {
             self.drop_next(locked, &next.kid, by).await?;
         }
-        match in_state(keys, State::Active) {
-            Some(_) if !at_once => Ok(Place::Next { promote_at }),
-            Some(active) => {
-                let now = self.clock.now();
-                locked
-                    .retire(&active.kid, now, self.policy.gone_at(now))
-                    .await?;
-                Ok(Place::Active)
+        let active = in_state(keys, State::Active);
+        let (place, event) = match active {
+            None => (Place::Active, event),
+            Some(active) if at_once => {
+                let gone_at = self.policy.gone_at(now);
+                locked.retire(&active.kid, now, gone_at).await?;
+                (Place::Active, retiring(event, active, gone_at))
             }
-            None => Ok(Place::Active),
-        }
-    }
-}
-
-/// What it comes to that a key was stored just now.
-fn rotation(key: NewKey, place: Place) -> Rotation {
-    let promote_at = match place {
-        Place::Active => None,
-        Place::Next { promote_at } => Some(promote_at),
-    };
-    Rotation {
-        kid: key.kid,
-        algorithm: key.algorithm,
-        promote_at,
-        is_early: promote_at.is_none(),
+            Some(_) => {
+                let promote_at = now + self.policy.publish_ahead;
+                (Place::Next { promote_at }, event)
+            }
+        };
+        self.insert(locked, &key, place, event, now).await?;
+        Ok(Rotation {
+            kid: key.kid,
+            algorithm: key.algorithm,
+            promote_at: match place {
+                Place::Active => None,
+                Place::Next { promote_at } => Some(promote_at),
+            },
+            is_early: at_once && active.is_some(),
+        })
     }
 }

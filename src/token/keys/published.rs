@@ -5,6 +5,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
 use jsonwebtoken::jwk::JwkSet;
 use sqlx::PgPool;
 
@@ -93,6 +94,20 @@ impl Published {
     /// What is stored of the keys, in the order of the JWK set: active, next, retiring.
     pub fn records(&self) -> impl Iterator<Item = &KeyRecord> {
         self.keys.iter().map(|(record, _)| record)
+    }
+
+    /// How many keys there are of each state.
+    pub fn by_state(&self) -> [(&'static str, u32); 3] {
+        State::ALL.map(|state| {
+            let count = self.records().filter(|key| key.state == state).count();
+            (state.name(), u32::try_from(count).unwrap_or(u32::MAX))
+        })
+    }
+
+    /// Seconds until the next key is to sign; negative while it waits for verifiers.
+    pub fn promotion_in(&self, now: DateTime<Utc>) -> Option<f64> {
+        let promote_at = self.records().find_map(|key| key.promote_at)?;
+        Some((promote_at - now).as_seconds_f64())
     }
 
     /// The JWK set (RFC 7517 section 5) as JSON.

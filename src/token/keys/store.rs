@@ -120,6 +120,7 @@ pub(super) async fn note(pool: &PgPool, seen: &[Sighting]) -> Result<(), StoreEr
             AS new (verifier, kid, first_seen_at, last_seen_at)
          JOIN signing_keys USING (kid)
          ORDER BY 1, 2
+         FOR KEY SHARE OF signing_keys
          ON CONFLICT (verifier, kid) DO UPDATE SET
             first_seen_at = least(old.first_seen_at, excluded.first_seen_at),
             last_seen_at = greatest(old.last_seen_at, excluded.last_seen_at)",

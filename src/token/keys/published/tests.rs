@@ -1,5 +1,3 @@
-use chrono::{DateTime, Utc};
-
 use super::*;
 
 fn made(algorithm: SigningAlgorithm) -> Arc<SigningKey> {
