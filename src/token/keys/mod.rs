@@ -135,8 +135,14 @@ impl SigningKeys {
         let first = keeper.over(startup.clone());
         first.check_master_key(None).await?;
         first.start().await?;
-        let keys = first.keys().await?;
-        let published = Published::read(keys, None, startup, &keeper.keyring).await?;
+        let published = loop {
+            let keys = first.keys().await?;
+            match Published::read(keys, None, startup, &keeper.keyring).await {
+                // Another process deleted a key between the two reads.
+                Err(KeyError::Moved) => {}
+                read => break read?,
+            }
+        };
         Ok(Self {
             sightings: Sightings::new(keeper.policy.verifiers.clone()),
             keeper,
@@ -200,7 +206,11 @@ impl SigningKeys {
             return Ok(());
         }
         let (pool, keyring) = (&self.keeper.pool, &self.keeper.keyring);
-        let published = Published::read(keys, Some(&old), pool, keyring).await?;
+        let published = match Published::read(keys, Some(&old), pool, keyring).await {
+            // Another process deleted a key between the two reads; the next look sees what is left.
+            Err(KeyError::Moved) => return Ok(()),
+            read => read?,
+        };
         self.sightings.keep_only(&published);
         self.published.send_replace(Arc::new(published));
         Ok(())
