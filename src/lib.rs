@@ -7,18 +7,18 @@
 //!
 //! ```text
 //! cli ── app ──┬── http ──┬── sign_in ──┬── otp ── provider::guard ── Vendor (trait)
-//!              │          │             └── token
+//!              │          │             └── session ── token ── verifier
 //!              │          ├── people
 //!              │          └── idempotency, limit::per_ip
 //!              ├── provider::startmessaging, provider::webhook
 //!              └── config, database, telemetry
 //! below all of them: audit, rules, client, phone, secrets, operation, limit, metrics, clock, random
 //! beside the service, for development: dev, sandbox
-//! for other services, and knowing nothing of this one: verifier
+//! knowing nothing of this service, and for others too: verifier
 //! ```
 //!
 //! An arrow's tail calls its head, never the other way round; the head knows of the tail at most the
-//! value it is handed ([`provider`] an [`otp::code::OtpCode`], [`token`] a [`sign_in::Login`]).
+//! value it is handed ([`provider`] an [`otp::code::OtpCode`], [`token`] a [`session::LiveSession`]).
 //! `tests/architecture.rs` holds that. [`app`] is the one module that knows every concrete type.
 //!
 //! # A send, step by step
@@ -47,10 +47,22 @@
 //!    code is compared in constant time, but nobody is told yet.
 //! 3. One SQL statement (`sign_in/store.rs`) locks the phone's row and counts a wrong code, or uses
 //!    up a right one and makes the user and the session. Of any number of parallel calls one wins.
-//! 4. [`token::issuer`] signs the JWT of a [`sign_in::Login`], which only a right code can make.
+//! 4. [`token::issuer`] signs the JWT of a [`session::LiveSession`], which only a right code can make.
 //!
 //! Where the provider makes the codes, step 2 is `otp/ask.rs` instead: the try is counted, under a
 //! lease, before the provider is asked.
+//!
+//! # A refresh, step by step
+//!
+//! 1. [`http::token`] reads the form and finds out which client calls; [`token::refresh`] knows by its tag
+//!    whether this service made the token, without a statement.
+//! 2. [`session`] replaces its hash in one UPDATE, if it is the current one of a session that lives, and
+//!    keeps the old one for the grace.
+//! 3. If it is not, it gets the current one while the grace lasts; else the session ends.
+//! 4. [`token::issuer`] signs, with the key that [`token::keys`] says is active.
+//!
+//! An access token that comes back is checked by [`verifier`] ([`token::own`]), and then its session is
+//! looked up.
 //!
 //! # What operators see and do
 //!
@@ -66,15 +78,16 @@
 //! | outcome recorded, reply kept | a repeat finds the request by its id, and answers from it |
 //! | try counted, provider asked | the same code costs no further try |
 //! | provider said yes, session made | "used before" is known to be that code's own yes (`otp/store/check.rs`) |
-//! | session made, reply kept | a repeat finds the session by its id, and signs its token |
+//! | session made, reply kept | a repeat finds the session by its id, and gives it new tokens |
+//! | refresh token replaced, answer given | the old one gets its successor for the grace |
 //!
 //! `tests/crash/` kills the program at each of these, `tests/drill/` at random.
 //!
 //! # What is where at rest
 //!
 //! A copy of the database holds no number, code, token or key: phones are keyed hashes and sealed
-//! values, codes are derived, replies kept for an `Idempotency-Key` and signing keys are sealed. All
-//! keys come from one master key that is not in the database ([`secrets`]).
+//! values, codes are derived, refresh tokens are hashes, replies kept for an `Idempotency-Key` and signing
+//! keys are sealed. All keys come from one master key that is not in the database ([`secrets`]).
 
 #[cfg(feature = "server")]
 pub mod alerts;

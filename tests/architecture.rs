@@ -51,6 +51,16 @@ const ABOVE: &[&str] = &[
     "crate::config",
 ];
 
+/// What lies above sessions, which hand themselves to `token`.
+const ABOVE_SESSION: &[&str] = &[
+    "actix_web",
+    "reqwest",
+    "crate::http",
+    "crate::otp",
+    "crate::sign_in",
+    "crate::config",
+];
+
 #[test]
 fn no_module_uses_what_lies_above_it() {
     for (module, forbidden) in [
@@ -80,6 +90,7 @@ fn no_module_uses_what_lies_above_it() {
                 "crate::config",
             ][..],
         ),
+        ("session", ABOVE_SESSION),
         ("audit", ABOVE),
         ("people", ABOVE),
         ("limit", ABOVE),

@@ -1,4 +1,4 @@
-//! For axum, tonic, hyper and all that is made of [tower](https://docs.rs/tower) services: a layer that lets
+//! For axum, tonic, hyper and all that is made of tower services: a layer that lets
 //! requests with a good token pass, with its [`Claims`](super::Claims) among the request's extensions.
 
 use std::future::Future;

@@ -26,6 +26,10 @@ async fn keys_come_over_tls_or_from_this_machine() {
             Err(error) => assert!(!good && matches!(error, BuildError::Insecure), "{error}"),
         }
     }
+    for (issuer, good) in [("http://id.example", true), ("ftp://id.example", false)] {
+        let builder = Verifier::builder(issuer).audience("api");
+        assert_eq!(builder.allow_plain_http().build().is_ok(), good, "{issuer}");
+    }
     for issuer in ["id.example", "", "urn:issuer"] {
         let built = Verifier::builder(issuer).audience("api").build();
 

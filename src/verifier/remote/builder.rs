@@ -26,7 +26,10 @@ pub enum BuildError {
     #[error("the key set's address is no URL")]
     Url,
     /// Anybody on the way could exchange the keys.
-    #[error("the key set's address must begin with https://, except on this machine")]
+    #[error(
+        "the key set's address must begin with https://, except on this machine or where plain HTTP is \
+         allowed"
+    )]
     Insecure,
     /// The HTTP client cannot be made.
     #[error("the HTTP client cannot be made")]
@@ -45,6 +48,7 @@ pub struct Builder {
     jwks_url: Option<String>,
     name: Option<String>,
     max_stale: Option<Duration>,
+    allows_plain_http: bool,
     clock: Arc<dyn Clock>,
 }
 
@@ -57,6 +61,7 @@ impl Builder {
             jwks_url: None,
             name: None,
             max_stale: None,
+            allows_plain_http: false,
             clock: Arc::new(SystemClock::default()),
         }
     }
@@ -92,6 +97,13 @@ impl Builder {
     /// it, without end; see [`Verifier`] for why.
     pub fn max_stale(mut self, limit: Duration) -> Self {
         self.max_stale = Some(limit);
+        self
+    }
+
+    /// Lets the keys come over plain HTTP, from a network in which nobody can stand in the way, such as a
+    /// cluster whose traffic a mesh encrypts. Whoever can exchange the keys can log in as anybody.
+    pub fn allow_plain_http(mut self) -> Self {
+        self.allows_plain_http = true;
         self
     }
 
@@ -132,7 +144,8 @@ impl Builder {
             return Err(BuildError::Url);
         };
         let host = url.host_str().ok_or(BuildError::Url)?;
-        if url.scheme() != "https" && !(url.scheme() == "http" && is_this_machine(host)) {
+        let takes_plain = self.allows_plain_http || is_this_machine(host);
+        if url.scheme() != "https" && !(url.scheme() == "http" && takes_plain) {
             return Err(BuildError::Insecure);
         }
         if let Some(name) = &self.name {
