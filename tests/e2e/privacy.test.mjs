@@ -8,12 +8,14 @@ import { after, before, describe, test } from 'node:test';
 
 import { Alarm, CONFIG, ENV, Flows } from './support/flows.mjs';
 import * as guard from './support/guard_flows.mjs';
+import * as session from './support/session_flows.mjs';
 import { leaks, spellings } from './support/search.mjs';
 import { MASTER_KEY, World } from './support/service.mjs';
 
 /** The signing key, opened as the service opens it: the one secret that no caller ever sees. */
 async function signingKey(database) {
-  const row = await database.ask("SELECT kid, encode(private_sealed, 'hex') FROM signing_keys");
+  const row = await database.ask(
+    "SELECT kid, encode(private_sealed, 'hex') FROM signing_keys WHERE state = 'active'");
   const [kid, hex] = row.split('|');
   const sealed = Buffer.from(hex, 'hex');
   const key = hkdfSync(
@@ -43,6 +45,9 @@ describe('after every flow', () => {
     await guard.switches(flows);
     await guard.people(flows);
     await guard.malformed(flows);
+    await session.refreshes(flows);
+    await session.sessions(flows);
+    await session.keys(flows);
     await guard.records(flows);
     flows.shown.push(await alarm.rang());
     // The last, since it stops the provider.
@@ -78,7 +83,8 @@ describe('after every flow', () => {
     const routes = ['/v1/otp/send', '/v1/otp/{request_id}', '/auth/verify-otp/'];
     assert.equal(leaks(log, routes.map((route) => ['a route', route])).length, routes.length);
     const shown = flows.shown.join('\n');
-    const parts = ['kill_switch', 'spend.warning', 'user.erase', 'test_number.use', '# TYPE otp_auth_'];
+    const parts = ['kill_switch', 'spend.warning', 'user.erase', 'test_number.use', 'session.end',
+      'refresh_token_reuse', 'signing_key.revoke', '# TYPE otp_auth_'];
     for (const part of parts) assert.ok(shown.includes(part), part);
     assert.ok(leaks(shown, ids).length > 0);
     const levels = new Set(world.service.log().map((line) => line.level));

@@ -18,10 +18,10 @@ const CALLER_ADDRESS = '127.0.0.2';
 /** One that belongs to nobody: no Indian number begins with 0. */
 export const TEST_NUMBER = '+910000004821';
 export const TEST_CODE = '708213';
-const CLIENT_SECRET = randomBytes(32).toString('hex');
+export const CLIENT_SECRET = randomBytes(32).toString('hex');
 const HOOK_SECRET = randomBytes(32).toString('base64');
 const ADMIN_TOKEN = randomBytes(32).toString('hex');
-const BASIC = `Basic ${Buffer.from(`shop:${CLIENT_SECRET}`).toString('base64')}`;
+export const BASIC = `Basic ${Buffer.from(`shop:${CLIENT_SECRET}`).toString('base64')}`;
 export const CONFIG = `
   [[clients]]
   id = "web"
@@ -32,6 +32,7 @@ export const CONFIG = `
   id = "shop"
   audience = "api"
   secret_hash = "${secretHash(CLIENT_SECRET)}"
+  may_introspect = true
   # One SMS is half of it, so that somebody is warned.
   messages_per_day = 2
 
@@ -99,11 +100,16 @@ export class Flows {
   async post(path, status, body, headers = {}) {
     const answer = await post(this.world.service.url + path, body, headers);
     assert.equal(answer.status, status, `${path}: ${JSON.stringify(answer.body)}`);
-    const { request_id: id, access_token: token, device_receipt: receipt } = answer.body;
+    this.note(path, answer.body);
+    return answer;
+  }
+
+  /** Notes the secrets of an answer. */
+  note(path, { request_id: id, access_token: token, refresh_token: refresh, device_receipt: receipt }) {
     if (id) this.requestIds.push(id);
     if (receipt) this.secrets.push([`a receipt from ${path}`, receipt]);
+    if (refresh) this.secrets.push([`a refresh token from ${path}`, refresh]);
     if (token) this.secrets.push(...tokenForms(`a token from ${path}`, token));
-    return answer;
   }
 
   /** A call of an operator that must be answered so. */
