@@ -109,6 +109,8 @@ need_browser_and_scripts() {
             install "found no Chromium" chromium-browser
         fi
     fi
+    # Not the library itself, with which Debian would bring 400 MB of Go.
+    has jwt || install "found no jwt, the program of golang-jwt" jwt
     if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
         install "found no Python with venv" python3 python3-venv
     fi

@@ -1,8 +1,8 @@
 """Checks access tokens as a sibling service in Python would: PyJWT, with the keys from the JWKS
 address.
 
-Reads from standard input {"jwks": ..., "issuer": ..., "audience": ..., "tokens": [...]} and prints
-a list with one entry a token: {"claims": {...}}, or {"refused": "InvalidSignatureError"}.
+Reads from standard input {"jwks": ..., "issuer": ..., "audience": ..., "algorithm": ..., "tokens": [...]}
+and prints a list with one entry a token: {"claims": {...}}, or {"refused": "InvalidSignatureError"}.
 """
 
 import json
@@ -11,7 +11,7 @@ import sys
 import jwt
 
 
-def check(token, keys, issuer, audience):
+def check(token, keys, issuer, audience, algorithm):
     """The token's claims; raises PyJWTError where it must not be believed."""
     key = keys.get_signing_key_from_jwt(token)
     # PyJWT does not look at the type itself (RFC 9068 section 4 asks every verifier to).
@@ -20,7 +20,7 @@ def check(token, keys, issuer, audience):
     return jwt.decode(
         token,
         key,
-        algorithms=["ES256"],
+        algorithms=[algorithm],
         issuer=issuer,
         audience=audience,
         options={"require": ["iss", "aud", "sub", "iat", "exp", "jti", "client_id"]},
@@ -37,7 +37,7 @@ def verdict(token, *rules):
 def main():
     asked = json.load(sys.stdin)
     keys = jwt.PyJWKClient(asked["jwks"], timeout=30)
-    rules = (keys, asked["issuer"], asked["audience"])
+    rules = (keys, asked["issuer"], asked["audience"], asked["algorithm"])
     print(json.dumps([verdict(token, *rules) for token in asked["tokens"]]))
 
 

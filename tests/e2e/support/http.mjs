@@ -18,3 +18,8 @@ export async function call(method, url, { json, body, headers = {} } = {}) {
 
 export const get = (url, options) => call('GET', url, options);
 export const post = (url, json, headers) => call('POST', url, { json, headers });
+
+/** A form, as OAuth has it. */
+export const postForm = (url, fields, headers) => (
+  call('POST', url, { body: new URLSearchParams(fields), headers })
+);

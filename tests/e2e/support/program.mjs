@@ -6,6 +6,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** How long anything may take, in milliseconds: a loaded machine is slow, and a hang is a failure. */
 export const PATIENCE = 30_000;
@@ -23,6 +24,13 @@ export async function soon(promise, what, tell = () => '') {
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Waits until a second has begun, counted since 1970 as in tokens. */
+export async function until(second) {
+  const left = () => second * 1000 - Date.now();
+  if (left() > PATIENCE) throw new Error(`${second} is too far away to wait for`);
+  while (left() > 0) await sleep(left());
 }
 
 /** What a program sees of our own environment: no settings of otp-auth, no proxies. */

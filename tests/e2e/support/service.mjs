@@ -92,6 +92,8 @@ export class Service {
 
 /** A database, a sandbox and a service, as one. */
 export class World {
+  #others = [];
+
   /** `config` is the text of a file given by --config, `env` overrides settings. */
   static async start({ config, env = {} } = {}) {
     const world = new World();
@@ -101,8 +103,9 @@ export class World {
       world.directory = await mkdtemp(join(tmpdir(), 'otp-auth-e2e-'));
       const file = join(world.directory, 'otp-auth.toml');
       if (config) await writeFile(file, config);
+      world.args = config ? ['--config', file] : [];
       world.env = settings({ database: world.database, sandbox: world.sandbox, ...env });
-      world.service = await Service.start(world.env, config ? ['--config', file] : []);
+      world.service = await Service.start(world.env, world.args);
       return world;
     } catch (error) {
       await world.stop();
@@ -110,7 +113,15 @@ export class World {
     }
   }
 
+  /** Another service on the same database, with other settings. */
+  async another(env) {
+    const service = await Service.start({ ...this.env, ...env }, this.args);
+    this.#others.push(service);
+    return service;
+  }
+
   async stop() {
+    await Promise.all(this.#others.map((service) => service.stop()));
     await this.service?.stop();
     await this.sandbox?.stop();
     await this.database?.drop();
