@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { after, before, describe, test } from 'node:test';
 
-import { post } from './support/http.mjs';
+import { logIn } from './support/login.mjs';
 import { environment, run } from './support/program.mjs';
 import { ISSUER, World } from './support/service.mjs';
 import { bent } from './support/tokens.mjs';
@@ -23,16 +23,6 @@ const MODULES = fileURLToPath(new URL('node_modules', import.meta.url));
 describe('docs/tokens.md', () => {
   let world, directory, login;
 
-  /** Logs a new phone in. */
-  const logIn = async (phone_number) => {
-    const { url } = world.service;
-    const { body: { request_id } } = await post(`${url}/v1/otp/send`, { phone_number });
-    const code = await world.sandbox.code(phone_number);
-    const { status, body } = await post(`${url}/v1/otp/verify`, { request_id, code });
-    assert.equal(status, 200);
-    return body;
-  };
-
   before(async () => {
     world = await World.start({ config: CONFIG });
     // Where they find jose, as in a project that has installed it.
@@ -41,7 +31,7 @@ describe('docs/tokens.md', () => {
     for (const name of ['verify.mjs', 'refresh.mjs']) {
       await copyFile(join(EXAMPLES, name), join(directory, name));
     }
-    login = await logIn('+919876511111');
+    login = await logIn(world.service, world.sandbox, '+919876511111');
   });
   after(async () => {
     await world?.stop();
@@ -108,7 +98,7 @@ describe('docs/tokens.md', () => {
       issuer: world.service.url, clientId: 'web', storage, locks, loggedOut: () => 'logged out', now: () => now,
     }));
     const tokens = () => Promise.all(tabs.map((tab) => tab.accessToken()));
-    const user = await logIn('+919876522222');
+    const user = await logIn(world.service, world.sandbox, '+919876522222');
     tabs[0].keep(user);
 
     assert.deepEqual(new Set(await tokens()), new Set([user.access_token]));

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 
 import { BASIC, CLIENT_SECRET } from './flows.mjs';
-import { call } from './http.mjs';
+import { call, postForm } from './http.mjs';
 
 /** Of a phone that logs in, which only its owner is shown. */
 const USER_AGENT = 'Pocket-Telephone/7.3';
@@ -19,10 +19,7 @@ async function logIn(flows) {
 
 /** A form call that must be answered so. */
 async function form(flows, path, status, fields, headers = {}) {
-  const answer = await call('POST', flows.world.service.url + path, {
-    body: new URLSearchParams(fields).toString(),
-    headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
-  });
+  const answer = await postForm(flows.world.service.url + path, fields, headers);
   assert.equal(answer.status, status, `${path}: ${JSON.stringify(answer.body)}`);
   flows.note(path, answer.body);
   return answer.body;
