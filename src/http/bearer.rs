@@ -34,9 +34,12 @@ impl Call {
 
     /// The user who calls, by `Authorization: Bearer` (RFC 6750 section 2.1).
     pub async fn bearer(&self) -> Result<Bearer, Problem> {
-        let header = self.headers().get(AUTHORIZATION);
-        let header = header.ok_or_else(Problem::no_token)?;
         let refused = || Problem::new(Code::InvalidToken);
+        let mut headers = self.headers().get_all(AUTHORIZATION);
+        let header = headers.next().ok_or_else(Problem::no_token)?;
+        if headers.next().is_some() {
+            return Err(refused());
+        }
         let header = header.to_str().ok().and_then(|text| text.split_once(' '));
         let (scheme, token) = header.ok_or_else(refused)?;
         if !scheme.eq_ignore_ascii_case("bearer") {

@@ -185,6 +185,9 @@ async fn nobody_is_let_in_without_a_good_access_token(_: PgPoolOptions, connect:
             let challenge = answer.header("www-authenticate");
             assert_eq!(challenge, r#"Bearer realm="otp-auth""#);
         }
+        let twice = app.request(method.clone(), path).bearer_auth(&good);
+        let twice = Answer::of(twice.bearer_auth(&good)).await;
+        assert_eq!(twice.problem(), (401, "invalid_token".to_owned()));
         let in_url = app.request(method, &format!("{path}?access_token={good}"));
         assert_eq!(Answer::of(in_url).await.status, 401);
     }
