@@ -1,29 +1,33 @@
-// Checks one access token: verify.mjs TOKEN, with ISSUER, AUDIENCE and JWKS_URL in the environment.
+// Prints who a token belongs to, or refuses it: `npm install jose`.
 
-import { createRemoteJWKSet, jwtVerify } from 'jose';
+import { text } from 'node:stream/consumers';
+import { createRemoteJWKSet, errors, jwtVerify } from 'jose';
 
-const { ISSUER: issuer, AUDIENCE: audience } = process.env;
-const jwks = process.env.JWKS_URL ?? `${issuer}/.well-known/jwks.json`;
+const issuer = process.env.ISSUER; // as `iss` says it, to the byte
+const audience = process.env.AUDIENCE; // this service's own name
+const jwks = process.env.JWKS ?? `${issuer}/.well-known/jwks.json`;
 
-// One for the whole process: it keeps the keys, and asks for an unknown one every 30 s at most.
-const keys = createRemoteJWKSet(new URL(jwks), { cacheMaxAge: 300_000, cooldownDuration: 30_000 });
+// One for the whole process: it keeps the keys, and asks for new ones every 30 seconds at most.
+const keys = createRemoteJWKSet(new URL(jwks), { cacheMaxAge: 300_000, timeoutDuration: 5_000 });
 
-/** The claims of a good token; rejects any other. jose takes a key only for the algorithm it is for. */
-export async function check(token) {
+/** The token's claims; throws if it must not be believed. */
+export async function verify(token) {
   const { payload } = await jwtVerify(token, keys, {
-    typ: 'at+jwt',
-    algorithms: ['ES256', 'EdDSA', 'RS256'],
+    typ: 'at+jwt', // other tokens have the same issuer and keys
+    algorithms: ['ES256', 'EdDSA', 'RS256'], // the key says which of them it is for
     issuer,
     audience,
-    clockTolerance: 30,
+    clockTolerance: 5, // seconds by which two clocks may differ
     requiredClaims: ['sub', 'exp', 'iat', 'jti', 'client_id'],
   });
   return payload;
 }
 
 try {
-  console.log((await check(process.argv[2])).sub);
-} catch (refused) {
-  console.error(`refused: ${refused.code}`);
+  console.log((await verify((await text(process.stdin)).trim())).sub);
+} catch (error) {
+  const keysAreMissing = !(error instanceof errors.JOSEError)
+    || ['ERR_JOSE_GENERIC', 'ERR_JWKS_INVALID', 'ERR_JWKS_TIMEOUT'].includes(error.code);
+  console.error(keysAreMissing ? 'no keys' : `refused: ${error.message}`); // 503, or 401
   process.exitCode = 1;
 }

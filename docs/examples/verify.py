@@ -1,38 +1,37 @@
-"""Checks one access token: verify.py TOKEN, with ISSUER, AUDIENCE and JWKS_URL in the environment."""
+"""Prints who a token belongs to, or refuses it: PyJWT with `pip install "PyJWT[crypto]"`."""
 
 import os
 import sys
 
-import jwt  # PyJWT[crypto]
+import jwt
 
-ISSUER = os.environ["ISSUER"]
-AUDIENCE = os.environ["AUDIENCE"]
-JWKS_URL = os.environ.get("JWKS_URL", f"{ISSUER}/.well-known/jwks.json")
+ISSUER = os.environ["ISSUER"]  # as `iss` says it, to the byte
+AUDIENCE = os.environ["AUDIENCE"]  # this service's own name
+JWKS = os.environ.get("JWKS", f"{ISSUER}/.well-known/jwks.json")
 
-# One for the whole process: it keeps the keys for five minutes.
-keys = jwt.PyJWKClient(JWKS_URL, cache_keys=True, lifespan=300, timeout=5)
+# One for the whole process: it keeps the keys for 5 minutes.
+keys = jwt.PyJWKClient(JWKS, lifespan=300, timeout=5)
 
 
-def check(token):
-    """The claims of a good token; raises jwt.PyJWTError for any other."""
-    # PyJWT does not look at the type by itself.
+def verify(token):
+    """The token's claims; raises jwt.PyJWTError if it must not be believed."""
+    # PyJWT does not look at the type itself, and other tokens have the same issuer and keys.
     if jwt.get_unverified_header(token).get("typ") != "at+jwt":
-        raise jwt.InvalidTokenError("not an access token")
-    key = keys.get_signing_key_from_jwt(token)
-    # The one algorithm of this key, as the key set says.
-    algorithms = {key.algorithm_name} & {"ES256", "EdDSA", "RS256"}
+        raise jwt.InvalidTokenError("this is no access token")
     return jwt.decode(
         token,
-        key,
-        algorithms=list(algorithms),
+        keys.get_signing_key_from_jwt(token),  # the key says which of the algorithms it is for
+        algorithms=["ES256", "EdDSA", "RS256"],
         issuer=ISSUER,
         audience=AUDIENCE,
-        leeway=30,
+        leeway=5,  # seconds by which two clocks may differ
         options={"require": ["iss", "sub", "aud", "exp", "iat", "jti", "client_id"]},
     )
 
 
 try:
-    print(check(sys.argv[1])["sub"])
-except jwt.PyJWTError as refused:
-    sys.exit(f"refused: {type(refused).__name__}")
+    print(verify(sys.stdin.read().strip())["sub"])
+except jwt.PyJWKClientConnectionError:
+    sys.exit("no keys")  # not the token's fault: 503
+except jwt.PyJWTError as error:
+    sys.exit(f"refused: {error}")  # 401

@@ -1,116 +1,193 @@
-// What docs/tokens.md shows, run as it stands there: tests/readme.rs holds the text to these files.
+// What docs/tokens.md tells others to write, run as they would run it.
 
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { copyFile, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 
+import { openBrowser, openPage } from './support/browser.mjs';
+import { call, get } from './support/http.mjs';
 import { logIn } from './support/login.mjs';
-import { environment, run } from './support/program.mjs';
+import { OTP_AUTH, environment, run, until } from './support/program.mjs';
 import { ISSUER, World } from './support/service.mjs';
-import { bent } from './support/tokens.mjs';
+import { startSite } from './support/site.mjs';
+import { bent, payload, signedWithOwnKey, unsigned } from './support/tokens.mjs';
 
-const CONFIG = `
-  [[clients]]
-  id = "web"
-  audience = "api"
-`;
-const EXAMPLES = fileURLToPath(new URL('../../docs/examples', import.meta.url));
-const MODULES = fileURLToPath(new URL('node_modules', import.meta.url));
+const file = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+const REFRESH = file('docs/examples/refresh.mjs');
+/** Seconds by which the examples let two clocks differ. */
+const LEEWAY = 5;
 
-describe('docs/tokens.md', () => {
-  let world, directory, login;
+let world, site, directory, script, phones = 0;
+const someone = (client) => {
+  phones += 1;
+  return logIn(world.service, world.sandbox, `+9198765${10000 + phones}`, client);
+};
+
+before(async () => {
+  site = await startSite({ '/refresh.mjs': REFRESH });
+  const config = `
+    [[clients]]
+    id = "web"
+    audience = "api"
+    allowed_origins = ["${site.origin}"]
+
+    [[clients]]
+    id = "shop"
+    audience = "shop"
+  `;
+  world = await World.start({ config });
+  // Where npm would have put jose, beside the script.
+  directory = await mkdtemp(join(tmpdir(), 'otp-auth-e2e-'));
+  await symlink(file('tests/e2e/node_modules'), join(directory, 'node_modules'));
+  script = join(directory, 'verify.mjs');
+  await copyFile(file('docs/examples/verify.mjs'), script);
+});
+after(async () => {
+  await world?.stop();
+  site?.stop();
+  if (directory) await rm(directory, { recursive: true });
+});
+
+describe('the examples that check a token', () => {
+  const rust = join(dirname(OTP_AUTH), 'examples', 'verify');
+  const examples = {
+    'verify.py': () => [process.env.OTP_AUTH_PYTHON, file('docs/examples/verify.py')],
+    'verify.mjs': () => [process.execPath, ...process.execArgv, script],
+    'verify.rs': () => [rust],
+  };
+  let login, expired;
 
   before(async () => {
-    world = await World.start({ config: CONFIG });
-    // Where they find jose, as in a project that has installed it.
-    directory = await mkdtemp(join(tmpdir(), 'otp-auth-e2e-'));
-    await symlink(MODULES, join(directory, 'node_modules'));
-    for (const name of ['verify.mjs', 'refresh.mjs']) {
-      await copyFile(join(EXAMPLES, name), join(directory, name));
-    }
-    login = await logIn(world.service, world.sandbox, '+919876511111');
-  });
-  after(async () => {
-    await world?.stop();
-    if (directory) await rm(directory, { recursive: true });
+    assert.ok(existsSync(rust), `found no ${rust}; build it: cargo build --locked --examples`);
+    const hasty = await world.another({ OTP_AUTH__TOKENS__ACCESS_TTL_SECONDS: '1' });
+    expired = (await logIn(hasty, world.sandbox, '+919876500001')).access_token;
+    login = await someone();
   });
 
-  const programs = {
-    'verify.py': () => [process.env.OTP_AUTH_PYTHON, join(EXAMPLES, 'verify.py')],
-    'verify.mjs': () => [
-      process.execPath,
-      ...process.execArgv.filter((flag) => flag.includes('webcrypto')),
-      join(directory, 'verify.mjs'),
-    ],
-    'verify.rs': () => [join(dirname(process.env.OTP_AUTH_PROGRAM), 'examples', 'verify')],
-  };
-  for (const [name, program] of Object.entries(programs)) {
-    test(`${name} lets a good token in, and no other (security.md 23, 25, 27 and 28)`, async () => {
-      const verdict = async (token, more = {}) => {
-        const [command, ...args] = program();
-        const env = environment({
-          ISSUER, AUDIENCE: 'api', JWKS_URL: `${world.service.url}/.well-known/jwks.json`, ...more,
-        });
-        const { code, stdout, stderr } = await run(command, [...args, token], { env });
-        assert.equal(code === 0, stderr === '', stderr);
-        if (code !== 0) assert.match(stderr, /^refused: /);
-        return code === 0 && stdout.trim();
-      };
-      const token = login.access_token;
-      const [header, payload, signature] = token.split('.');
-      const retyped = (changes) => {
-        const json = { ...JSON.parse(Buffer.from(header, 'base64url')), ...changes };
-        return Buffer.from(JSON.stringify(json)).toString('base64url');
-      };
-
-      assert.equal(await verdict(token), login.subject);
-      for (const [why, bad, more] of [
-        ['another payload', bent(token, 1)],
-        ['another signature', bent(token, 2)],
-        ['no signature', `${retyped({ alg: 'none' })}.${payload}.`],
-        ['another type', `${retyped({ typ: 'JWT' })}.${payload}.${signature}`],
-        ['an unknown key', `${retyped({ kid: 'x' })}.${payload}.${signature}`],
-        ['another audience', token, { AUDIENCE: 'other' }],
-        ['another issuer', token, { ISSUER: `${ISSUER}/x` }],
-        ['a refresh token', login.refresh_token],
-      ]) {
-        assert.equal(await verdict(bad, more), false, why);
-      }
-    });
+  /** How an example ends: what it printed, its exit code, and what it said. */
+  async function verdict(name, token, settings = {}) {
+    const [program, ...args] = examples[name]();
+    const JWKS = `${world.service.url}/.well-known/jwks.json`;
+    const env = environment({ ISSUER, AUDIENCE: 'api', JWKS, ...settings });
+    const { code, stdout, stderr } = await run(program, args, { env, input: `${token}\n` });
+    return [stdout, code, /no keys|refused/.exec(stderr)?.[0]];
   }
 
-  test('refresh.mjs refreshes once for twenty tabs (security.md 34), and knows when it is over', async () => {
-    const { Session } = await import(pathToFileURL(join(directory, 'refresh.mjs')));
-    const kept = new Map();
-    const storage = {
-      getItem: (name) => kept.get(name) ?? null,
-      setItem: (name, value) => kept.set(name, value),
-      removeItem: (name) => kept.delete(name),
-    };
-    // What navigator.locks does in a browser.
-    let last = Promise.resolve();
-    const locks = { request: (_, work) => (last = last.catch(() => {}).then(work)) };
-    let now = Date.now();
-    const tabs = Array.from({ length: 20 }, () => new Session({
-      issuer: world.service.url, clientId: 'web', storage, locks, loggedOut: () => 'logged out', now: () => now,
-    }));
-    const tokens = () => Promise.all(tabs.map((tab) => tab.accessToken()));
-    const user = await logIn(world.service, world.sandbox, '+919876522222');
-    tabs[0].keep(user);
+  for (const name of Object.keys(examples)) {
+    test(`${name} believes a good token and no other`, async () => {
+      const { access_token: good, refresh_token, subject } = login;
+      assert.deepEqual(await verdict(name, good), [`${subject}\n`, 0, undefined]);
 
-    assert.deepEqual(new Set(await tokens()), new Set([user.access_token]));
-    now += 880_000;
-    const [first, ...others] = new Set(await tokens());
+      const shop = await someone('shop');
+      for (const [what, token, settings] of [
+        ['a payload with a bit changed', bent(good, 1)],
+        ['a signature with a bit changed', bent(good, 2)],
+        ['no signature', unsigned(good)],
+        ['a key that the token brings along', signedWithOwnKey(good)],
+        ['a refresh token', refresh_token],
+        ['another audience', shop.access_token],
+        ['another audience here', good, { AUDIENCE: 'other' }],
+        ['another issuer here', good, { ISSUER: `${ISSUER}/` }],
+        ['nothing', ''],
+      ]) {
+        assert.deepEqual(await verdict(name, token, settings), ['', 1, 'refused'], what);
+      }
+      // security.md 29.
+      await until(payload(expired).exp + LEEWAY);
+      assert.deepEqual(await verdict(name, expired), ['', 1, 'refused'], 'expired');
+    });
+
+    test(`${name} does not call a token bad because there are no keys`, async () => {
+      const { url } = world.service;
+      for (const JWKS of ['http://127.0.0.1:9/', `${url}/none`]) {
+        assert.deepEqual(await verdict(name, login.access_token, { JWKS }), ['', 1, 'no keys'], JWKS);
+      }
+      // It finds the keys of an issuer by itself.
+      const settings = { ISSUER: url, JWKS: undefined };
+      assert.deepEqual(await verdict(name, login.access_token, settings), ['', 1, 'refused']);
+    });
+  }
+});
+
+describe('the example that refreshes', () => {
+  const subject = async (token) => {
+    const headers = { authorization: `Bearer ${token}` };
+    return (await get(`${world.service.url}/v1/userinfo`, { headers })).body.sub;
+  };
+
+  describe('in Node.js', () => {
+    let page, login, whose, calls;
+    before(async () => {
+      page = await import(REFRESH);
+      login = await someone();
+      whose = { issuer: world.service.url, client_id: 'web' };
+    });
+
+    /** What many calls at once get when the token has ended, and the requests that it took. */
+    async function askMany(t, tokens) {
+      calls = t.mock.method(globalThis, 'fetch').mock;
+      page.keep({ ...tokens, expires_in: 0 });
+      const all = await Promise.all(Array.from({ length: 20 }, () => page.accessToken(whose)));
+      return [new Set(all), calls.callCount()];
+    }
+
+    test('asks once for many', async (t) => {
+      for (let tokens = login, time = 0; time < 2; time += 1) {
+        const [[token, ...others], count] = await askMany(t, tokens);
+        assert.deepEqual([others, count], [[], 1]);
+        assert.notEqual(token, tokens.access_token);
+        assert.equal(await page.accessToken(whose), token);
+        assert.equal(calls.callCount(), 1);
+        t.mock.restoreAll();
+        assert.equal(await subject(token), login.subject);
+        tokens = page.kept();
+      }
+    });
+
+    test('keeps its tokens when the service is away', async () => {
+      const before = { ...page.kept(), expires_in: 0 };
+      page.keep(before);
+      await assert.rejects(page.accessToken({ ...whose, issuer: 'http://127.0.0.1:9' }));
+      assert.equal(page.kept().refresh_token, before.refresh_token);
+      assert.equal(await subject(await page.accessToken(whose)), login.subject);
+    });
+
+    test('asks once, and forgets its tokens, when the session is over', async (t) => {
+      const headers = { authorization: `Bearer ${page.kept().access_token}` };
+      const ended = await call('DELETE', `${world.service.url}/v1/sessions`, { headers });
+      assert.equal(ended.status, 204);
+      assert.deepEqual(await askMany(t, page.kept()), [new Set([undefined]), 1]);
+      assert.equal(page.kept(), null);
+      assert.equal(await page.accessToken(whose), undefined);
+      assert.equal(calls.callCount(), 1);
+    });
+  });
+
+  test('asks once for all tabs of a browser', async (t) => {
+    const browser = await openBrowser();
+    t.after(() => browser.close());
+    const login = await someone();
+    const first = await openPage(browser, site.origin);
+    const second = await first.context().newPage();
+    await second.goto(site.origin);
+    const asked = [];
+    first.context().on('request', (request) => asked.push(new URL(request.url()).pathname));
+    const inTab = (tab, tokens) => tab.evaluate(async ([issuer, kept]) => {
+      const { accessToken, keep } = await import('/refresh.mjs');
+      if (kept) return keep({ ...kept, expires_in: 0 });
+      return Promise.all(Array.from({ length: 10 }, () => accessToken({ issuer, client_id: 'web' })));
+    }, [world.service.url, tokens]);
+
+    await inTab(first, login);
+    const [token, ...others] = new Set((await Promise.all([first, second].map((tab) => inTab(tab)))).flat());
+
     assert.deepEqual(others, []);
-    assert.notEqual(first, user.access_token);
-    const spent = `SELECT count(*) FROM spent_refresh_tokens WHERE session_id = '${user.session_id}'`;
-    assert.equal(await world.database.ask(spent), '1');
-    now += 880_000;
-    await world.database.ask(
-      `UPDATE sessions SET ended_at = now(), ended_by = 'admin' WHERE id = '${user.session_id}'`);
-    assert.deepEqual(new Set(await tokens()), new Set(['logged out']));
+    assert.equal(await subject(token), login.subject);
+    assert.deepEqual(asked.filter((path) => path === '/v1/token'), ['/v1/token']);
+    assert.deepEqual(first.faults, []);
   });
 });

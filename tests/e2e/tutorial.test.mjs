@@ -1,23 +1,11 @@
 // The tutorial's two calls from pages of other origins, where a browser minds cookies and CORS.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { createServer } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 
 import { openBrowser, openPage } from './support/browser.mjs';
 import { World } from './support/service.mjs';
-
-/** A web server of somebody's front end. */
-async function startSite() {
-  const server = createServer((_, answer) => {
-    answer.setHeader('content-type', 'text/html');
-    answer.end('<!doctype html><link rel="icon" href="data:,"><title>Shop</title>');
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return { origin: `http://127.0.0.1:${server.address().port}`, stop: () => server.close() };
-}
+import { startSite } from './support/site.mjs';
 
 describe('the calls of the tutorial', () => {
   let known, stranger, world, browser;
