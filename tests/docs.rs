@@ -1,5 +1,11 @@
 //! What docs/ shows of code must be the files that the end-to-end tests run.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a panic is how a test fails"
+)]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

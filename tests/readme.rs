@@ -1,8 +1,6 @@
-//! What README and docs/ say must be what the code does, and what they show what the tests run.
+//! What README says in tables must be what the code does.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
 
 use otp_auth::http::codes::Code;
 
@@ -28,21 +26,4 @@ fn the_table_of_errors_is_the_table_in_the_code() {
         .collect();
 
     assert_eq!(told, real);
-}
-
-/// The end-to-end tests run these files.
-#[test]
-fn the_snippets_of_the_documentation_are_the_files_that_are_tested() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let text = fs::read_to_string(root.join("docs/tokens.md")).unwrap();
-    for (path, language) in [
-        ("docs/examples/verify.py", "python"),
-        ("docs/examples/verify.mjs", "js"),
-        ("docs/examples/refresh.mjs", "js"),
-        ("docs/examples/verify.rs", "rust"),
-    ] {
-        let file = fs::read_to_string(root.join(path)).unwrap();
-        let block = format!("<!-- {path} -->\n```{language}\n{file}```\n");
-        assert!(text.contains(&block), "docs/tokens.md shows another {path}");
-    }
 }
