@@ -136,6 +136,7 @@ pub mod rules;
 pub mod sandbox;
 #[cfg(feature = "server")]
 pub mod secrets;
+#[cfg(feature = "server")]
 pub mod session;
 #[cfg(feature = "server")]
 pub mod sign_in;
