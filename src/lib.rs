@@ -109,6 +109,8 @@ pub mod dev;
 #[cfg(feature = "server")]
 pub mod device_receipt;
 #[cfg(feature = "server")]
+pub mod gateway;
+#[cfg(feature = "server")]
 pub mod http;
 #[cfg(feature = "server")]
 pub mod idempotency;

@@ -4,6 +4,7 @@
 //! services that run in one test process. Labels come from the types here and from constants, never
 //! from a caller, so the number of series has a bound and none can carry anything personal.
 
+mod gateway;
 mod keys;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,6 +18,8 @@ use metrics_exporter_prometheus::{
 };
 
 use crate::provider::breaker::BreakerState;
+use gateway::Answers;
+pub use gateway::Authorized;
 
 /// The media type of [`Metrics::render`] (Prometheus' text format, version 0.0.4).
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -120,6 +123,7 @@ pub struct Metrics {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
     calls: AtomicU32,
+    answers: Answers,
 }
 
 impl Metrics {
@@ -132,11 +136,15 @@ impl Metrics {
             .build_recorder();
         let metrics = Self {
             handle: recorder.handle(),
+            answers: Answers::new(|name, labels| {
+                recorder.register_counter(&key(name, &labels), &METADATA)
+            }),
             recorder,
             calls: AtomicU32::new(0),
         };
         metrics.describe();
         metrics.describe_keys();
+        metrics.describe_gateway();
         for status in Delivery::ALL {
             metrics.deliveries(status).increment(0);
         }

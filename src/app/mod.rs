@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
-use actix_web::web::Data;
+use actix_web::web::{self, Data};
 use actix_web::{App as ActixApp, HttpServer};
 use futures_util::{FutureExt as _, future};
 use sqlx::PgPool;
@@ -148,9 +148,13 @@ impl App {
         let mut public_server = HttpServer::new(move || {
             ActixApp::new()
                 .app_data(public_state.clone())
-                .wrap(cors::cors(Arc::clone(&clients)))
                 .wrap(from_fn(observe::observe))
-                .configure(http::public_routes)
+                .configure(http::gateway_routes)
+                .service(
+                    web::scope("")
+                        .wrap(cors::cors(Arc::clone(&clients)))
+                        .configure(http::public_routes),
+                )
         });
         if let Some(workers) = settings.server.workers {
             public_server = public_server.workers(workers.get());

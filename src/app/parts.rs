@@ -17,6 +17,7 @@ use crate::alerts::{Alerts, Hook};
 use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::config::{ProviderKind, Settings};
+use crate::gateway::Gateway;
 use crate::http::State;
 use crate::http::admin::Denials;
 use crate::idempotency::Idempotency;
@@ -86,17 +87,14 @@ pub(super) fn state(
         }),
         refusals: Refusals::default(),
     });
-    let tokens = &settings.tokens;
-    let sessions = Arc::new(Sessions {
-        pool: pool.clone(),
-        keyring: Arc::clone(&keyring),
-        random: Arc::clone(&deps.random),
-        clock: Arc::clone(&deps.clock),
-        issuer: Issuer::new(issuer.clone(), Arc::clone(&keys)),
-        metrics: Arc::clone(&metrics),
-        grace: TimeDelta::from_std(tokens.reuse_grace).unwrap_or(TimeDelta::MAX),
-        per_user: tokens.sessions_per_user.into(),
-    });
+    let sessions = Arc::new(sessions(
+        settings,
+        &otp,
+        &metrics,
+        Arc::clone(&keys),
+        pool.clone(),
+    ));
+    let own_tokens = Arc::new(OwnTokens::new(&issuer, &clients, Arc::clone(&keys))?);
     let network = &settings.limits.network;
     let limit = |addresses: &[IpWindow], networks: &[_]| {
         let clock = Arc::clone(&deps.clock);
@@ -136,7 +134,12 @@ pub(super) fn state(
             random: Arc::clone(&deps.random),
             lease,
         },
-        own_tokens: OwnTokens::new(&issuer, &clients, Arc::clone(&keys))?,
+        gateway: Gateway::new(
+            Arc::clone(&own_tokens),
+            settings.gateway.cached_tokens,
+            settings.gateway.cookie.clone(),
+        ),
+        own_tokens,
         sessions,
         issuer,
         clients,
@@ -153,6 +156,27 @@ pub(super) fn state(
         provider,
         metrics,
     })
+}
+
+fn sessions(
+    settings: &Settings,
+    otp: &Otp,
+    metrics: &Arc<Metrics>,
+    keys: Arc<SigningKeys>,
+    pool: PgPool,
+) -> Sessions {
+    let issuer = settings.server.issuer.as_str().to_owned();
+    let tokens = &settings.tokens;
+    Sessions {
+        pool,
+        keyring: Arc::clone(&otp.keyring),
+        random: Arc::clone(&otp.random),
+        clock: Arc::clone(&otp.clock),
+        issuer: Issuer::new(issuer, keys),
+        metrics: Arc::clone(metrics),
+        grace: TimeDelta::from_std(tokens.reuse_grace).unwrap_or(TimeDelta::MAX),
+        per_user: tokens.sessions_per_user.into(),
+    }
 }
 
 /// The windows that are not switched off.

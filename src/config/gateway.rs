@@ -11,12 +11,15 @@ pub struct Gateway {
     pub cookie: Option<String>,
     /// How long the feed of revocations may be out of reach before `/readyz` says so.
     pub max_staleness: Duration,
+    /// How many good tokens are remembered.
+    pub cached_tokens: u64,
 }
 
 pub(super) fn read(reader: &mut Reader) -> Read<Gateway> {
     const COOKIE: &str = "gateway.cookie";
     let cookie = reader.optional_text(COOKIE);
     let max_staleness = reader.seconds("gateway.max_staleness_seconds", 1..=3600);
+    let cached_tokens = reader.integer("gateway.cached_tokens", 0..=10_000_000);
     if let Ok(Some(name)) = &cookie
         && !name.bytes().all(is_token_byte)
     {
@@ -28,6 +31,7 @@ pub(super) fn read(reader: &mut Reader) -> Read<Gateway> {
     Ok(Gateway {
         cookie: cookie?,
         max_staleness: max_staleness?,
+        cached_tokens: cached_tokens?,
     })
 }
 

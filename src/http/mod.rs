@@ -4,6 +4,7 @@
 //! result; rules live in the modules it calls.
 
 pub mod admin;
+pub mod authorize;
 pub mod bearer;
 pub mod body;
 pub mod call;
@@ -33,6 +34,7 @@ use sqlx::PgPool;
 use crate::audit::Audit;
 use crate::client::Clients;
 use crate::clock::Clock;
+use crate::gateway::Gateway;
 use crate::idempotency::Idempotency;
 use crate::limit::per_ip::IpLimit;
 use crate::metrics::Metrics;
@@ -68,7 +70,9 @@ pub struct State {
     /// Published keys.
     pub keys: Arc<SigningKeys>,
     /// Access tokens that come back.
-    pub own_tokens: OwnTokens,
+    pub own_tokens: Arc<OwnTokens>,
+    /// Who may pass a gateway.
+    pub gateway: Gateway,
     /// Sessions and refresh tokens.
     pub sessions: Arc<Sessions>,
     /// Kept replies.
@@ -101,7 +105,14 @@ pub struct State {
     pub metrics: Arc<Metrics>,
 }
 
-/// The public listener's routes. `web::resource` answers 405 with `Allow` for other methods.
+/// What gateways call, which must stay outside of everything that answers by itself, as CORS does.
+pub fn gateway_routes(config: &mut ServiceConfig) {
+    config
+        .service(web::resource("/v1/authorize").to(authorize::authorize))
+        .service(web::resource("/v1/authorize/{tail:.*}").to(authorize::authorize_below));
+}
+
+/// The public listener's other routes. `web::resource` answers 405 with `Allow` for other methods.
 pub fn public_routes(config: &mut ServiceConfig) {
     config
         .app_data(PayloadConfig::new(BODY_LIMIT))

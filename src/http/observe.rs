@@ -20,6 +20,8 @@ use super::problem::Problem;
 use crate::random;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Where the routes begin that gateways call.
+const HOOK: &str = "/v1/authorize";
 /// Longest inbound `X-Request-Id` that is kept, in characters.
 const LONGEST_ID: usize = 64;
 
@@ -50,18 +52,26 @@ pub async fn observe<B: MessageBody + 'static>(
     }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let elapsed = state.clock.monotonic().saturating_sub(started);
-    tracing::info!(
-        trace_id = &*trace_id,
-        method = response.request().method().as_str(),
-        route = response
-            .request()
-            .match_pattern()
-            .as_deref()
-            .unwrap_or("none"),
-        status = response.status().as_u16(),
-        duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
-        "request"
-    );
+    let route = response.request().match_pattern();
+    let route = route.as_deref().unwrap_or("none");
+    macro_rules! log {
+        ($level:ident) => {
+            tracing::$level!(
+                trace_id = &*trace_id,
+                method = response.request().method().as_str(),
+                route,
+                status = response.status().as_u16(),
+                duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+                "request"
+            )
+        };
+    }
+    // Gateways call it for every request of a company, and log those themselves.
+    if route.starts_with(HOOK) {
+        log!(debug);
+    } else {
+        log!(info);
+    }
     Ok(response)
 }
 

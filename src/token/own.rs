@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::keys::SigningKeys;
+use super::keys::{Published, SigningKeys};
 use crate::client::Clients;
 use crate::verifier::{self, Claims, Expected, ExpectedError, Refused};
 
@@ -31,11 +31,21 @@ impl OwnTokens {
 
     /// What a token says, if it is good. Whether its session still lives is not looked at.
     pub fn check(&self, token: &str, now: DateTime<Utc>) -> Result<Claims, Refused> {
-        verifier::verify(
-            token,
-            self.keys.published().verifying(),
-            &self.expected,
-            now,
-        )
+        self.check_with(token, &self.keys(), now)
+    }
+
+    /// The keys of this moment.
+    pub fn keys(&self) -> Arc<Published> {
+        self.keys.published()
+    }
+
+    /// The same as [`Self::check`] with keys that [`Self::keys`] told.
+    pub fn check_with(
+        &self,
+        token: &str,
+        keys: &Published,
+        now: DateTime<Utc>,
+    ) -> Result<Claims, Refused> {
+        verifier::verify(token, keys.verifying(), &self.expected, now)
     }
 }

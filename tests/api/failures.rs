@@ -185,7 +185,7 @@ async fn without_its_database_the_service_refuses_and_says_so(
     let id = app.sent(PHONE).await;
     let ready = app.http.get(format!("{}/readyz", app.admin));
     assert_eq!(Answer::of(ready).await.status, 200);
-    cut_off(&world).await;
+    world.cut_off().await;
 
     let unavailable = (503, "service_unavailable".to_owned());
     let (send, verify) = (app.send("+919812345678"), app.verify(&id, "000000"));
@@ -235,33 +235,6 @@ async fn a_statement_that_takes_too_long_is_a_503(_: PgPoolOptions, connect: PgC
     assert_eq!(world.sandbox.requests().send, 0);
     holder.rollback().await.unwrap();
     assert_eq!(app.send(PHONE).await.status, 201);
-}
-
-/// Lets nobody into the test's database any more, and throws out who is in it.
-async fn cut_off(world: &World) {
-    let name = sqlx::query_scalar!(r#"SELECT current_database() AS "name!""#)
-        .fetch_one(&world.pool)
-        .await
-        .unwrap();
-    let server = world
-        .pool
-        .connect_options()
-        .as_ref()
-        .clone()
-        .database("postgres");
-    let server = sqlx::PgPool::connect_with(server).await.unwrap();
-    let close = format!(r#"ALTER DATABASE "{name}" ALLOW_CONNECTIONS false"#);
-    sqlx::raw_sql(sqlx::AssertSqlSafe(close))
-        .execute(&server)
-        .await
-        .unwrap();
-    sqlx::query!(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1",
-        name
-    )
-    .fetch_all(&server)
-    .await
-    .unwrap();
 }
 
 /// security.md 43: a defect's answer is constant and tells nothing.

@@ -18,6 +18,7 @@ mod admin_export;
 mod admin_phones;
 mod alerts;
 mod audit;
+mod authorize;
 mod budgets;
 mod client_limits;
 mod client_tokens;

@@ -5,6 +5,7 @@ mod admin;
 mod answer;
 pub(crate) mod bench;
 mod clock;
+mod cut;
 mod gateway;
 pub(crate) mod keys;
 mod line;

@@ -1,0 +1,80 @@
+//! Tokens that were found good, so that the same one again costs no signature check.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use chrono::{DateTime, Utc};
+use moka::Expiry;
+use moka::sync::Cache;
+
+use crate::token::keys::Published;
+use crate::token::own::OwnTokens;
+use crate::verifier::{Claims, Refused};
+
+/// SHA-256 of a token. A copy of the memory shows no token that was only remembered.
+type TokenHash = [u8; 32];
+
+/// A token that was found good.
+pub struct Checked {
+    pub(super) claims: Claims,
+    /// The keys it was checked with: where others are published now, it is checked again, for its key
+    /// may be one that was revoked.
+    keys: Arc<Published>,
+    /// What is left of its life when it is first seen.
+    life: Duration,
+}
+
+/// The good tokens that came last.
+pub struct Remembered {
+    own: Arc<OwnTokens>,
+    tokens: Cache<TokenHash, Arc<Checked>>,
+}
+
+impl Remembered {
+    /// Remembers up to `most` tokens, each until it ends.
+    pub fn new(own: Arc<OwnTokens>, most: u64) -> Self {
+        let tokens = Cache::builder()
+            .max_capacity(most)
+            .expire_after(UntilItEnds)
+            .build();
+        Self { own, tokens }
+    }
+
+    /// What a token says, if it is good. Whether its session still lives is not looked at.
+    pub fn check(&self, token: &str, now: DateTime<Utc>) -> Result<Arc<Checked>, Refused> {
+        let keys = self.own.keys();
+        let Ok(hash) = TokenHash::try_from(digest(&SHA256, token.as_bytes()).as_ref()) else {
+            return Err(Refused::Malformed);
+        };
+        if let Some(known) = self.tokens.get(&hash)
+            && Arc::ptr_eq(&known.keys, &keys)
+        {
+            return if now < known.claims.expires_at() {
+                Ok(known)
+            } else {
+                Err(Refused::Expired)
+            };
+        }
+        let claims = self.own.check_with(token, &keys, now)?;
+        let life = (claims.expires_at() - now).to_std().unwrap_or_default();
+        let checked = Arc::new(Checked { claims, keys, life });
+        self.tokens.insert(hash, Arc::clone(&checked));
+        Ok(checked)
+    }
+}
+
+/// An entry leaves when its token is over. Only memory depends on it: the token's end is compared anew
+/// each time.
+struct UntilItEnds;
+
+impl Expiry<TokenHash, Arc<Checked>> for UntilItEnds {
+    fn expire_after_create(
+        &self,
+        _: &TokenHash,
+        checked: &Arc<Checked>,
+        _: Instant,
+    ) -> Option<Duration> {
+        Some(checked.life)
+    }
+}

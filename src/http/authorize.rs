@@ -1,0 +1,173 @@
+//! `/v1/authorize`: what gateways call for each request, with any method and below any path.
+//!
+//! Only 200, 401 and 403 are answered: nginx makes a 500 of anything else. The body is never read. What
+//! the request says of an identity is not looked at, and none of it is sent back.
+
+use std::borrow::Cow;
+
+use actix_web::http::Method;
+use actix_web::http::header::{
+    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, COOKIE, HeaderMap, ORIGIN, WWW_AUTHENTICATE,
+};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use url::form_urlencoded;
+
+use super::call::Call;
+use crate::clock::rfc3339;
+use crate::gateway::{Denied, Requirement, Unmet};
+use crate::metrics::Authorized;
+use crate::verifier::Claims;
+
+/// Adds one option as it was written.
+type Require = fn(&mut Requirement, &str);
+
+const AUDIENCE: (&str, &str) = ("audience", "x-auth-require-audience");
+const SCOPE: (&str, &str) = ("scope", "x-auth-require-scope");
+const MAX_AGE: (&str, &str) = ("max_age", "x-auth-require-max-age");
+
+/// `ANY /v1/authorize`
+pub async fn authorize(call: Call) -> HttpResponse {
+    let query = call.request().query_string();
+    answer(&call, &required(query, call.headers()))
+}
+
+/// `ANY /v1/authorize/{tail}`: the tail is the client's path, and the query the client's own, as Envoy
+/// appends them. Neither says anything here.
+pub async fn authorize_below(call: Call) -> HttpResponse {
+    answer(&call, &required("", call.headers()))
+}
+
+fn answer(call: &Call, required: &Requirement) -> HttpResponse {
+    let (gateway, metrics) = (&call.state.gateway, &call.state.metrics);
+    let token = token(call.headers(), gateway.cookie.as_deref());
+    if token == Err(Denied::NoToken) && is_preflight(call) {
+        metrics.authorized(Authorized::Preflight);
+        return HttpResponse::Ok().finish();
+    }
+    let decided = token.and_then(|token| gateway.decide(&token, required, call.now()));
+    match decided {
+        Ok(checked) => {
+            metrics.authorized(Authorized::Allowed);
+            let mut response = HttpResponse::Ok();
+            tell(checked.claims(), &mut response);
+            response.finish()
+        }
+        Err(denied) => {
+            let forbidden = matches!(denied, Denied::Unmet(_));
+            let (mut response, counted) = if forbidden {
+                (HttpResponse::Forbidden(), Authorized::Forbidden)
+            } else {
+                (HttpResponse::Unauthorized(), Authorized::Unauthorized)
+            };
+            metrics.authorized(counted);
+            response.insert_header((WWW_AUTHENTICATE, challenge(&denied)));
+            response.finish()
+        }
+    }
+}
+
+/// The identity, for the gateway to hand on.
+fn tell(claims: &Claims, response: &mut HttpResponseBuilder) {
+    response
+        .insert_header(("x-auth-subject", claims.subject()))
+        .insert_header(("x-auth-session", claims.session_id()))
+        .insert_header(("x-auth-client", claims.client_id()))
+        .insert_header(("x-auth-scope", claims.scopes().join(" ")))
+        .insert_header(("x-auth-expires", rfc3339(claims.expires_at())));
+    // A client without the scope has no such claim.
+    if let Some(phone) = claims.phone_number() {
+        response.insert_header(("x-auth-phone", phone.as_e164()));
+    }
+}
+
+/// RFC 6750 section 3, and RFC 9470 section 3 for a login that is too long ago.
+fn challenge(denied: &Denied) -> String {
+    let error = |error: &str| {
+        format!(r#"Bearer realm="otp-auth", error="{error}", error_description="{denied}""#)
+    };
+    match denied {
+        Denied::NoToken | Denied::Unreadable | Denied::Token(_) => error("invalid_token"),
+        Denied::Unmet(Unmet::Audience | Unmet::Unreadable(_)) => error("insufficient_scope"),
+        Denied::Unmet(Unmet::Scope(scopes)) => {
+            // The characters that a scope has (RFC 6749 section 3.3) and a quoted string may.
+            let unfit = |c: char| !(c.is_ascii_graphic() || c == ' ') || c == '"' || c == '\\';
+            let scopes = scopes.replace(unfit, "");
+            format!(r#"{}, scope="{scopes}""#, error("insufficient_scope"))
+        }
+        Denied::Unmet(Unmet::Age(seconds)) => {
+            let error = error("insufficient_user_authentication");
+            format!(r#"{error}, max_age="{seconds}""#)
+        }
+    }
+}
+
+/// A browser asks before it sends the token (Fetch, CORS-preflight request): that question passes, for
+/// it is the service behind the gateway that has to answer it.
+///
+/// Only the method of this very call counts. Who believed `X-Forwarded-Method` would let through whom
+/// a gateway does not keep from sending it.
+fn is_preflight(call: &Call) -> bool {
+    call.request().method() == Method::OPTIONS
+        && call.headers().contains_key(ORIGIN)
+        && call.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// The one token of a request: of its `Authorization`, else of the cookie.
+fn token<'a>(headers: &'a HeaderMap, cookie: Option<&str>) -> Result<Cow<'a, str>, Denied> {
+    let mut authorization = headers.get_all(AUTHORIZATION);
+    let header = authorization.next();
+    if authorization.next().is_some() {
+        return Err(Denied::Unreadable);
+    }
+    if let Some(header) = header {
+        let header = header.to_str().map_err(|_not_text| Denied::Unreadable)?;
+        let (scheme, token) = header.split_once(' ').unwrap_or((header, ""));
+        // Schemes are compared without case (RFC 9110 section 11.1).
+        if scheme.eq_ignore_ascii_case("bearer") {
+            return match token.trim_matches(' ') {
+                "" => Err(Denied::NoToken),
+                token => Ok(Cow::Borrowed(token)),
+            };
+        }
+    }
+    let Some(name) = cookie else {
+        return Err(Denied::NoToken);
+    };
+    let mut found = headers
+        .get_all(COOKIE)
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter(|(known, _)| *known == name)
+        .map(|(_, value)| value.trim_matches('"'));
+    match (found.next(), found.next()) {
+        (None | Some(""), None) => Err(Denied::NoToken),
+        (Some(token), None) => Ok(Cow::Borrowed(token)),
+        // Another site of the domain may have set one of the two; whose is first says nothing.
+        (_, Some(_)) => Err(Denied::Unreadable),
+    }
+}
+
+/// What the gateway requires, by query and by headers.
+fn required(query: &str, headers: &HeaderMap) -> Requirement {
+    let mut required = Requirement::default();
+    let given: Vec<(Cow<'_, str>, Cow<'_, str>)> =
+        form_urlencoded::parse(query.as_bytes()).collect();
+    let options: [(_, Require); 3] = [
+        (AUDIENCE, Requirement::audience),
+        (SCOPE, Requirement::scope),
+        (MAX_AGE, Requirement::max_age),
+    ];
+    for ((option, header), require) in options {
+        for (_, value) in given.iter().filter(|(name, _)| name == option) {
+            require(&mut required, value);
+        }
+        for value in headers.get_all(header) {
+            match value.to_str() {
+                Ok(value) => require(&mut required, value),
+                Err(_not_text) => required.unreadable(option),
+            }
+        }
+    }
+    required
+}
