@@ -133,6 +133,8 @@ pub mod provider;
 #[cfg(feature = "server")]
 pub mod random;
 #[cfg(feature = "server")]
+pub mod revocation;
+#[cfg(feature = "server")]
 pub mod rules;
 #[cfg(feature = "server")]
 pub mod sandbox;

@@ -20,13 +20,14 @@ use tokio::sync::oneshot;
 use crate::audit::{self, Audit};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::database::{self, DatabaseOptions};
+use crate::database::{self, DatabaseOptions, StoreError};
 use crate::http::{self, cors, observe};
 use crate::otp::Otp;
 use crate::otp::code::CodeError;
 use crate::phone;
 use crate::provider;
 use crate::random::Random;
+use crate::revocation::Revocations;
 use crate::rules::{Rules, RulesError};
 use crate::secrets::{DeriveError, Keyring};
 use crate::session::Sessions;
@@ -69,6 +70,9 @@ pub enum StartError {
     /// What operators decided could not be read.
     #[error("the rules of the operators could not be read")]
     Rules(#[from] RulesError),
+    /// The sessions that ended could not be read.
+    #[error("the revocations could not be read")]
+    Revocations(#[source] StoreError),
     /// The master key is not usable.
     #[error(transparent)]
     Derive(#[from] DeriveError),
@@ -99,6 +103,9 @@ pub struct App {
     keys: Arc<SigningKeys>,
     audit: Arc<Audit>,
     sessions: Arc<Sessions>,
+    revocations: Arc<Revocations>,
+    /// The connection over which the revocations are followed.
+    follower: PgPool,
     pool: PgPool,
 }
 
@@ -127,6 +134,18 @@ impl App {
             Arc::clone(&deps.random),
         );
         let rules = Arc::new(rules.await?);
+        let revocations = Revocations::load(
+            &startup,
+            pool.clone(),
+            Arc::clone(&deps.clock),
+            Arc::clone(&deps.random),
+        );
+        let revocations = Arc::new(revocations.await.map_err(StartError::Revocations)?);
+        let follower = DatabaseOptions {
+            max_connections: 1,
+            ..database
+        };
+        let follower = database::pool(&follower).map_err(StartError::Pool)?;
         startup.close().await;
         phone::warm_up(&settings.phone);
         let state = parts::state(
@@ -135,6 +154,7 @@ impl App {
             keyring,
             Arc::clone(&signing_keys),
             Arc::clone(&rules),
+            Arc::clone(&revocations),
             pool.clone(),
         );
         let state = Data::new(state?);
@@ -187,6 +207,8 @@ impl App {
             keys: signing_keys,
             audit,
             sessions,
+            revocations,
+            follower,
             pool,
         })
     }
@@ -198,13 +220,16 @@ impl App {
         let servers = future::try_join(self.public, self.admin);
         let (stop_background, stopped) = oneshot::channel::<()>();
         let stopped = stopped.map(drop).shared();
-        let background = future::join5(
-            self.otp.follow_deliveries(stopped.clone()),
-            self.rules.follow(stopped.clone()),
-            self.sessions.sweep(stopped.clone()),
-            self.keys.follow(stopped.clone()),
-            self.audit
-                .keep_months_prepared(audit::PREPARE_EVERY, stopped),
+        let background = future::join(
+            self.revocations.follow(self.follower, stopped.clone()),
+            future::join5(
+                self.otp.follow_deliveries(stopped.clone()),
+                self.rules.follow(stopped.clone()),
+                self.sessions.sweep(stopped.clone()),
+                self.keys.follow(stopped.clone()),
+                self.audit
+                    .keep_months_prepared(audit::PREPARE_EVERY, stopped),
+            ),
         );
         let stop = async {
             shutdown.await;

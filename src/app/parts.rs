@@ -17,7 +17,7 @@ use crate::alerts::{Alerts, Hook};
 use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::config::{ProviderKind, Settings};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Remembered};
 use crate::http::State;
 use crate::http::admin::Denials;
 use crate::idempotency::Idempotency;
@@ -35,6 +35,7 @@ use crate::provider::resolver::{CachingResolver, ResolverPolicy, SystemLookup};
 use crate::provider::startmessaging::{StartMessaging, StartMessagingOptions};
 use crate::provider::webhook::{Webhook, WebhookOptions};
 use crate::provider::{BuildError, Timeouts, Vendor};
+use crate::revocation::Revocations;
 use crate::rules::Rules;
 use crate::secrets::Keyring;
 use crate::session::Sessions;
@@ -57,6 +58,7 @@ pub(super) fn state(
     keyring: Arc<Keyring>,
     keys: Arc<SigningKeys>,
     rules: Arc<Rules>,
+    revocations: Arc<Revocations>,
     pool: PgPool,
 ) -> Result<State, StartError> {
     let clients = Arc::new(settings.clients.clone());
@@ -92,6 +94,7 @@ pub(super) fn state(
         &otp,
         &metrics,
         Arc::clone(&keys),
+        Arc::clone(&revocations),
         pool.clone(),
     ));
     let own_tokens = Arc::new(OwnTokens::new(&issuer, &clients, Arc::clone(&keys))?);
@@ -134,11 +137,13 @@ pub(super) fn state(
             random: Arc::clone(&deps.random),
             lease,
         },
+        max_staleness: settings.gateway.max_staleness,
         gateway: Gateway::new(
-            Arc::clone(&own_tokens),
-            settings.gateway.cached_tokens,
+            Remembered::new(Arc::clone(&own_tokens), settings.gateway.cached_tokens),
+            Arc::clone(&revocations),
             settings.gateway.cookie.clone(),
         ),
+        revocations,
         own_tokens,
         sessions,
         issuer,
@@ -163,6 +168,7 @@ fn sessions(
     otp: &Otp,
     metrics: &Arc<Metrics>,
     keys: Arc<SigningKeys>,
+    revocations: Arc<Revocations>,
     pool: PgPool,
 ) -> Sessions {
     let issuer = settings.server.issuer.as_str().to_owned();
@@ -174,6 +180,7 @@ fn sessions(
         clock: Arc::clone(&otp.clock),
         issuer: Issuer::new(issuer, keys),
         metrics: Arc::clone(metrics),
+        revocations,
         grace: TimeDelta::from_std(tokens.reuse_grace).unwrap_or(TimeDelta::MAX),
         per_user: tokens.sessions_per_user.into(),
     }

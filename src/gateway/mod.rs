@@ -13,8 +13,9 @@ mod requirement;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
-use crate::token::own::OwnTokens;
+use crate::revocation::Revocations;
 use crate::verifier::{Claims, Refused};
 pub use remembered::{Checked, Remembered};
 pub use requirement::{Requirement, Unmet};
@@ -39,15 +40,17 @@ pub enum Denied {
 /// Decides who may pass; one a process.
 pub struct Gateway {
     tokens: Remembered,
+    revocations: Arc<Revocations>,
     /// The cookie that may carry a token.
     pub cookie: Option<String>,
 }
 
 impl Gateway {
-    /// Checks tokens with `own`, and remembers up to `most` of those that are good.
-    pub fn new(own: Arc<OwnTokens>, most: u64, cookie: Option<String>) -> Self {
+    /// Checks tokens with `tokens`, and refuses those of sessions that ended.
+    pub fn new(tokens: Remembered, revocations: Arc<Revocations>, cookie: Option<String>) -> Self {
         Self {
-            tokens: Remembered::new(own, most),
+            tokens,
+            revocations,
             cookie,
         }
     }
@@ -60,8 +63,23 @@ impl Gateway {
         now: DateTime<Utc>,
     ) -> Result<Arc<Checked>, Denied> {
         let checked = self.tokens.check(token, now)?;
+        if self.has_ended(checked.claims()) {
+            return Err(Refused::Ended.into());
+        }
         required.met_by(checked.claims(), now)?;
         Ok(checked)
+    }
+}
+
+impl Gateway {
+    /// Tokens of ours name both by their ids; of one that does not, nothing can be known.
+    fn has_ended(&self, claims: &Claims) -> bool {
+        let session = Uuid::try_parse(claims.session_id());
+        let user = Uuid::try_parse(claims.subject());
+        match (session, user) {
+            (Ok(session), Ok(user)) => self.revocations.holds(session, user),
+            (Err(_), _) | (_, Err(_)) => true,
+        }
     }
 }
 

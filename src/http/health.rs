@@ -1,5 +1,7 @@
 //! What supervisors and Prometheus ask, on the admin listener.
 
+use std::time::Duration;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::RETRY_AFTER;
@@ -19,12 +21,17 @@ pub async fn livez() -> HttpResponse {
         .body("ok\n")
 }
 
-/// `GET /readyz`: the database answers too.
+/// `GET /readyz`: the database answers too, and tells which sessions ended.
 pub async fn readyz(call: Call) -> HttpResponse {
     let asked = sqlx::query_scalar!(r#"SELECT 1 AS "one!""#)
         .fetch_one(&call.state.pool)
         .await;
-    Health::new(asked.is_ok(), call.state.provider.breaker_state()).into_response()
+    let staleness = call.state.revocations.staleness();
+    let feed = Feed {
+        staleness,
+        is_stale: staleness > call.state.max_staleness,
+    };
+    Health::new(asked.is_ok(), feed, call.state.provider.breaker_state()).into_response()
 }
 
 /// `GET /metrics`: what this process counts.
@@ -33,6 +40,8 @@ pub async fn metrics(call: Call) -> HttpResponse {
     let (metrics, provider) = (&call.state.metrics, &call.state.provider);
     metrics.provider_breaker(provider.name(), provider.breaker_state());
     let keys = call.state.keys.published();
+    let revocations = &call.state.revocations;
+    metrics.revocations(revocations.count(), revocations.staleness());
     metrics.signing_keys(&keys.by_state(), keys.promotion_in(call.now()));
     HttpResponse::Ok()
         .content_type(metrics::CONTENT_TYPE)
@@ -58,8 +67,17 @@ enum Status {
 #[derive(Serialize)]
 struct Checks {
     database: [Check; 1],
+    #[serde(rename = "revocations:staleness")]
+    revocations: [Check; 1],
     #[serde(rename = "provider:breaker")]
     breaker: [Check; 1],
+}
+
+/// How well this process knows which sessions ended.
+#[derive(Clone, Copy)]
+struct Feed {
+    staleness: Duration,
+    is_stale: bool,
 }
 
 #[derive(Serialize)]
@@ -67,32 +85,47 @@ struct Checks {
 struct Check {
     status: Status,
     #[serde(skip_serializing_if = "Option::is_none")]
-    observed_value: Option<&'static str>,
+    observed_value: Option<Observed>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    observed_unit: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Observed {
+    State(&'static str),
+    Seconds(u64),
 }
 
 impl Health {
-    /// Without the database nothing works. A provider that fails is only worth a warning: codes that
+    /// Without the database nothing works, and a process that does not hear of ended sessions lets their
+    /// tokens pass, which another one does not. A provider that fails is only worth a warning: codes that
     /// are out can still be verified, and every other replica calls the same provider.
-    fn new(database_answers: bool, breaker: BreakerState) -> Self {
-        let database = if database_answers {
-            Status::Pass
-        } else {
-            Status::Fail
-        };
+    fn new(database_answers: bool, feed: Feed, breaker: BreakerState) -> Self {
+        let pass_if = |passes| if passes { Status::Pass } else { Status::Fail };
+        let database = pass_if(database_answers);
+        let revocations = pass_if(!feed.is_stale);
         let provider = match breaker {
             BreakerState::Closed => Status::Pass,
             BreakerState::Open | BreakerState::HalfOpen => Status::Warn,
         };
         Self {
-            status: database.max(provider),
+            status: database.max(revocations).max(provider),
             checks: Checks {
                 database: [Check {
                     status: database,
                     observed_value: None,
+                    observed_unit: None,
+                }],
+                revocations: [Check {
+                    status: revocations,
+                    observed_value: Some(Observed::Seconds(feed.staleness.as_secs())),
+                    observed_unit: Some("s"),
                 }],
                 breaker: [Check {
                     status: provider,
-                    observed_value: Some(breaker.name()),
+                    observed_value: Some(Observed::State(breaker.name())),
+                    observed_unit: None,
                 }],
             },
         }
@@ -121,15 +154,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_as_bad_as_its_worst_part_and_only_the_database_makes_it_fail() {
-        for (database, breaker, code, whole) in [
-            (true, BreakerState::Closed, 200, "pass"),
-            (true, BreakerState::HalfOpen, 200, "warn"),
-            (true, BreakerState::Open, 200, "warn"),
-            (false, BreakerState::Closed, 503, "fail"),
-            (false, BreakerState::Open, 503, "fail"),
+    fn it_is_as_bad_as_its_worst_part_and_the_provider_only_makes_it_warn() {
+        for (database, is_stale, breaker, code, whole) in [
+            (true, false, BreakerState::Closed, 200, "pass"),
+            (true, false, BreakerState::HalfOpen, 200, "warn"),
+            (true, false, BreakerState::Open, 200, "warn"),
+            (true, true, BreakerState::Closed, 503, "fail"),
+            (false, false, BreakerState::Closed, 503, "fail"),
+            (false, false, BreakerState::Open, 503, "fail"),
         ] {
-            let answer = Health::new(database, breaker).into_response();
+            let feed = Feed {
+                staleness: Duration::from_millis(2999),
+                is_stale,
+            };
+            let answer = Health::new(database, feed, breaker).into_response();
 
             let retry_after = answer.headers().get(RETRY_AFTER).cloned();
             assert_eq!(answer.status().as_u16(), code);
@@ -144,6 +182,11 @@ mod tests {
                 "status": whole,
                 "checks": {
                     "database": [{"status": if database { "pass" } else { "fail" }}],
+                    "revocations:staleness": [{
+                        "status": if is_stale { "fail" } else { "pass" },
+                        "observedValue": 2,
+                        "observedUnit": "s",
+                    }],
                     "provider:breaker": [{"status": part, "observedValue": breaker.name()}],
                 },
             });

@@ -18,12 +18,15 @@ pub mod health;
 pub mod observe;
 pub mod otp;
 pub mod problem;
+pub(crate) mod query;
 pub mod reply;
+pub mod revocations;
 pub mod sessions;
 pub mod token;
 pub mod tutorial;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::web::{self, PayloadConfig, ServiceConfig};
 use actix_web::{FromRequest, Handler, Resource, Responder};
@@ -43,6 +46,7 @@ use crate::people::People;
 use crate::phone::PhoneRules;
 use crate::provider::guard::Provider;
 use crate::random::Random;
+use crate::revocation::Revocations;
 use crate::rules::Rules;
 use crate::secrets::Keyring;
 use crate::session::Sessions;
@@ -71,6 +75,10 @@ pub struct State {
     pub keys: Arc<SigningKeys>,
     /// Access tokens that come back.
     pub own_tokens: Arc<OwnTokens>,
+    /// Sessions that ended before their tokens.
+    pub revocations: Arc<Revocations>,
+    /// How long the revocations may be out of reach.
+    pub max_staleness: Duration,
     /// Who may pass a gateway.
     pub gateway: Gateway,
     /// Sessions and refresh tokens.
@@ -142,6 +150,7 @@ pub fn public_routes(config: &mut ServiceConfig) {
         .service(
             web::resource("/v1/sessions/{session_id}").route(web::delete().to(sessions::end_one)),
         )
+        .service(read("/v1/revocations", revocations::list))
         .service(read("/v1/userinfo", sessions::userinfo))
         .service(read("/.well-known/jwks.json", discovery::jwks))
         .service(read(

@@ -1,9 +1,13 @@
 //! What is told of the gateway's hook.
 
+use std::time::Duration;
+
 use metrics::{Counter, KeyName, Recorder as _, Unit};
 
 use super::Metrics;
 
+const LIVE: &str = "otp_auth_revocations";
+const STALENESS: &str = "otp_auth_revocations_staleness_seconds";
 const AUTHORIZED: &str = "otp_auth_authorize_total";
 
 /// What the hook answered.
@@ -54,6 +58,23 @@ impl Metrics {
             Some(Unit::Count),
             "Calls of /v1/authorize, by the answer.".into(),
         );
+        self.recorder.describe_gauge(
+            KeyName::from_const_str(LIVE),
+            Some(Unit::Count),
+            "Sessions that ended although access tokens of theirs may still live.".into(),
+        );
+        self.recorder.describe_gauge(
+            KeyName::from_const_str(STALENESS),
+            Some(Unit::Seconds),
+            "Seconds since this replica last asked the database for sessions that ended.".into(),
+        );
+    }
+
+    /// Tells how many revocations are known, and how old that knowledge is.
+    pub fn revocations(&self, count: usize, staleness: Duration) {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.gauge(LIVE, &[]).set(f64::from(count));
+        self.gauge(STALENESS, &[]).set(staleness.as_secs_f64());
     }
 
     /// Counts an answer of the hook.

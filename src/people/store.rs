@@ -1,7 +1,7 @@
 //! The statements of this module. `phone_throttles` is locked before any other row, as everywhere.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::{PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::Standing;
@@ -93,6 +93,7 @@ pub(super) async fn erase(
     )
     .execute(&mut *tx)
     .await?;
+    end_sessions(&mut tx, user, now).await?;
     let erased = sqlx::query!("DELETE FROM users WHERE id = $1", user)
         .execute(&mut *tx)
         .await?;
@@ -107,4 +108,31 @@ pub(super) async fn erase(
     audit::store::insert(&mut *tx, id, now, event).await?;
     tx.commit().await?;
     Ok(true)
+}
+
+/// Ends what is about to be deleted, so that tokens of it that still live are refused; of a user who is
+/// erased the feed says so as well.
+async fn end_sessions(
+    tx: &mut Transaction<'static, Postgres>,
+    user: Uuid,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"
+        WITH locked AS (
+            -- In one order, as whoever else ends them.
+            SELECT id FROM sessions WHERE user_id = $1 ORDER BY id FOR UPDATE
+        ), ended AS (
+            UPDATE sessions SET ended_at = $2, ended_by = 'erased'
+            WHERE ended_at IS NULL AND id IN (SELECT id FROM locked)
+            RETURNING tokens_end(token_kids, created_at) AS until
+        )
+        SELECT revoke_tokens(NULL, $1, $2, coalesce(max(until), $2)) AS "told: ()" FROM ended
+        "#,
+        user,
+        now,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }

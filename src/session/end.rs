@@ -73,12 +73,16 @@ pub struct Ending<'a> {
 }
 
 impl Sessions {
-    /// Ends sessions, and says how many lived until now. The audit log is told in the same transaction.
+    /// Ends sessions, and says how many lived until now. The audit log is told in the same transaction, and
+    /// this process refuses their tokens when this returns.
     pub async fn end(&self, whose: Whose<'_>, ending: Ending<'_>) -> Result<usize, SessionError> {
         let event = random::uuid_v7(self.random.as_ref(), ending.now)?;
         let mut tx = self.pool.begin().await.map_err(StoreError::from)?;
         let ended = store::end(&mut tx, whose, &ending, event).await?;
         tx.commit().await.map_err(StoreError::from)?;
+        if ended > 0 {
+            self.revocations.look().await;
+        }
         Ok(ended)
     }
 }

@@ -37,6 +37,7 @@ use crate::clock::Clock;
 use crate::database::StoreError;
 use crate::metrics::Metrics;
 use crate::random::{self, Random, RandomUnavailable};
+use crate::revocation::Revocations;
 use crate::secrets::{Keyring, OpenError, SealError};
 use crate::telemetry::Chain;
 use crate::token::grant::NotGiven;
@@ -60,6 +61,7 @@ pub struct Sessions {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) issuer: Issuer,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) revocations: Arc<Revocations>,
     /// How long a used refresh token still gets its successor.
     pub(crate) grace: TimeDelta,
     /// Sessions that one user may have.

@@ -46,6 +46,9 @@ pub enum Refused {
     /// Its time is over.
     #[error("the token has expired")]
     Expired,
+    /// Its session was ended before its time.
+    #[error("the session of the token has ended")]
+    Ended,
     /// Its time has not come.
     #[error("the token is not valid yet")]
     NotYetValid,

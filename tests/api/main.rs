@@ -45,6 +45,7 @@ mod provider;
 mod refresh;
 mod refresh_races;
 mod resend;
+mod revocations;
 mod routes;
 mod rules;
 mod rules_api;

@@ -12,12 +12,12 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::query::{self, Query};
 use crate::audit::{Action, Audit, Entry, Filter, Outcome, Place};
 use crate::clock::rfc3339;
 use crate::database::StoreError;
 use crate::http::call::Call;
 use crate::http::problem::Problem;
+use crate::http::query::{self, Query};
 use crate::http::reply::Reply;
 use crate::secrets::PhoneIndex;
 use crate::telemetry::Chain;

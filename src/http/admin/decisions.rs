@@ -4,10 +4,10 @@ use actix_web::HttpResponse;
 use actix_web::web::Path;
 
 use super::audit::EventBody;
-use super::query;
 use crate::http::call::Call;
 use crate::http::codes::Code;
 use crate::http::problem::Problem;
+use crate::http::query;
 use crate::http::reply::Reply;
 
 /// `GET /admin/v1/decisions/{id}`

@@ -8,7 +8,6 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::query::{self, Query};
 use super::reason;
 use crate::audit::Remark;
 use crate::clock::rfc3339;
@@ -16,6 +15,7 @@ use crate::http::body::{Faults, Fields};
 use crate::http::call::Call;
 use crate::http::codes::Code;
 use crate::http::problem::Problem;
+use crate::http::query::{self, Query};
 use crate::http::read;
 use crate::http::reply::Reply;
 use crate::telemetry::Chain;

@@ -4,7 +4,6 @@ mod audit;
 mod decisions;
 mod keys;
 mod phones;
-mod query;
 mod rules;
 mod sessions;
 mod switches;

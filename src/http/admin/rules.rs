@@ -7,13 +7,13 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::query::{self, Query};
 use super::reason;
 use crate::clock::rfc3339;
 use crate::http::body::{Faults, Fields};
 use crate::http::call::Call;
 use crate::http::codes::Code;
 use crate::http::problem::Problem;
+use crate::http::query::{self, Query};
 use crate::http::reply::Reply;
 use crate::rules::target::{Kind, Target};
 use crate::rules::{Change, Listing, NewRule, Rule, Verdict};
@@ -72,6 +72,8 @@ async fn set(call: Call, body: Bytes) -> HttpResponse {
     call.to_the_end(move |call| async move {
         let rule = new_rule(&call, &call.fields(&body)?)?;
         let (rule, is_new) = call.state.rules.set(rule, call.change()).await?;
+        // A ban ends sessions.
+        call.state.revocations.look().await;
         let location = format!("/admin/v1/rules/{}", rule.id);
         let status = if is_new { 201 } else { 200 };
         Ok(Reply::json(status, &RuleBody::from(rule)).at(location))

@@ -5,11 +5,11 @@ use actix_web::HttpResponse;
 use actix_web::web::Path;
 use serde_json::json;
 
-use super::query;
 use crate::audit::Actor;
 use crate::http::call::Call;
 use crate::http::codes::Code;
 use crate::http::problem::Problem;
+use crate::http::query;
 use crate::http::reply::Reply;
 use crate::http::sessions::SessionBody;
 use crate::session::{EndReason, Ending, Whose};

@@ -3,10 +3,10 @@
 use actix_web::HttpResponse;
 use actix_web::web::Path;
 
-use super::query;
 use crate::http::call::Call;
 use crate::http::codes::Code;
 use crate::http::problem::Problem;
+use crate::http::query;
 use crate::http::reply::Reply;
 
 /// `DELETE /admin/v1/users/{sub}`
@@ -16,6 +16,7 @@ pub(super) async fn erase(call: Call, path: Path<String>) -> HttpResponse {
         let user = query::id(&path).ok().ok_or_else(not_found)?;
         let people = &call.state.people;
         if people.erase(user, call.trace_id(), call.now()).await? {
+            call.state.revocations.look().await;
             Ok(Reply::empty(204))
         } else {
             Err(not_found())

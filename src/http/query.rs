@@ -8,8 +8,8 @@ use chrono::{DateTime, Utc};
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use crate::http::body::{self, Faults};
-use crate::http::problem::Problem;
+use super::body::{self, Faults};
+use super::problem::Problem;
 
 /// The parameters of a call, and what is wrong with them.
 pub(super) struct Query {
