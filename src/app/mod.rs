@@ -221,7 +221,7 @@ impl App {
         let (stop_background, stopped) = oneshot::channel::<()>();
         let stopped = stopped.map(drop).shared();
         let background = future::join(
-            self.revocations.follow(self.follower, stopped.clone()),
+            Box::pin(self.revocations.follow(self.follower, stopped.clone())),
             future::join5(
                 self.otp.follow_deliveries(stopped.clone()),
                 self.rules.follow(stopped.clone()),

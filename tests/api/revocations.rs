@@ -25,10 +25,14 @@ async fn refuses(app: &Instance, token: &str) {
     assert!(in_time.is_ok(), "the token still passes");
 }
 
-async fn run(world: &World, statement: &'static str, session: &str) {
+/// Ends a session as an operator may who has only `psql`.
+async fn end_by_hand(world: &World, session: &str) {
     let session = Uuid::parse_str(session).unwrap();
-    let done = sqlx::query(statement).bind(session).execute(&world.pool);
-    assert_eq!(done.await.unwrap().rows_affected(), 1);
+    let end = sqlx::query!(
+        "UPDATE sessions SET ended_at = now(), ended_by = 'x' WHERE id = $1",
+        session
+    );
+    assert_eq!(end.execute(&world.pool).await.unwrap().rows_affected(), 1);
 }
 
 /// The feed as the confidential client sees it.
@@ -118,13 +122,14 @@ async fn whatever_ends_a_session_every_replica_refuses_its_token(
             }
             "a statement" => {
                 holds_here = false;
-                let end = "UPDATE sessions SET ended_at = now(), ended_by = 'x' WHERE id = $1";
-                run(&world, end, &session).await;
+                end_by_hand(&world, &session).await;
                 app.get("/.well-known/jwks.json").await
             }
             _ => {
                 holds_here = false;
-                run(&world, "DELETE FROM sessions WHERE id = $1", &session).await;
+                let session = Uuid::parse_str(&session).unwrap();
+                let gone = sqlx::query!("DELETE FROM sessions WHERE id = $1", session);
+                gone.execute(&world.pool).await.unwrap();
                 app.get("/.well-known/jwks.json").await
             }
         };
@@ -152,11 +157,9 @@ async fn a_replica_that_lost_its_connection_catches_up(
 ) {
     let world = World::new(connect).await;
     let app = world.instance_with(&OFTEN, "").await;
-    let end = "UPDATE sessions SET ended_at = now(), ended_by = 'x' WHERE id = $1";
-
     for _ in 0..3 {
         let login = world.log_in(&app, PHONE).await;
-        sqlx::query(
+        sqlx::query!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
              WHERE datname = current_database() AND pid <> pg_backend_pid()
                 AND application_name = 'otp-auth'",
@@ -164,7 +167,7 @@ async fn a_replica_that_lost_its_connection_catches_up(
         .fetch_all(&world.pool)
         .await
         .unwrap();
-        run(&world, end, &login.text("session_id")).await;
+        end_by_hand(&world, &login.text("session_id")).await;
         refuses(&app, &login.text("access_token")).await;
     }
 }
@@ -360,7 +363,7 @@ async fn what_is_over_is_forgotten(_: PgPoolOptions, connect: PgConnectOptions) 
         .await;
     let follower = revocations(&world).await;
     let rows = async || {
-        let count = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM revocations");
+        let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM revocations"#);
         count.fetch_one(&world.pool).await.unwrap()
     };
 
@@ -391,8 +394,8 @@ async fn a_feed_out_of_reach_is_told(_: PgPoolOptions, connect: PgConnectOptions
     let staleness = async || {
         let metrics = app.admin_get("/metrics").await.body;
         let name = "otp_auth_revocations_staleness_seconds ";
-        let line = metrics.lines().find(|line| line.starts_with(name)).unwrap();
-        line[name.len()..].parse::<f64>().unwrap()
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name));
+        value.unwrap().parse::<f64>().unwrap()
     };
     assert_eq!(
         check().await,
