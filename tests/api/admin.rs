@@ -26,6 +26,9 @@ async fn a_service_that_can_work_says_of_what_it_made_sure(
         "status": "pass",
         "checks": {
             "database": [{"status": "pass"}],
+            "revocations:staleness": [{
+                "status": "pass", "observedValue": 0, "observedUnit": "s",
+            }],
             "provider:breaker": [{"status": "pass", "observedValue": "closed"}],
         },
     });

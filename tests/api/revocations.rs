@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use otp_auth::random::SystemRandom;
 use otp_auth::revocation::Revocations;
+use otp_auth::verifier::{CheckError, Refused, Verifier};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -413,4 +414,45 @@ async fn a_feed_out_of_reach_is_told(_: PgPoolOptions, connect: PgConnectOptions
         json!({"status": "fail", "observedValue": 11, "observedUnit": "s"})
     );
     assert!(staleness().await >= 11.0);
+}
+
+/// A service in Rust that checks tokens by itself.
+#[sqlx::test]
+async fn an_offline_verifier_hears_of_ended_sessions(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
+    let app = world.instance_with(&OFTEN, CLIENTS).await;
+    let verifier = Verifier::builder("http://127.0.0.1:8080")
+        .audience("api")
+        .jwks_url(format!("{}/.well-known/jwks.json", app.base))
+        .revocations_at(format!("{}/v1/revocations", app.base), "shop", SECRET)
+        .clock(world.clock.clone())
+        .build()
+        .unwrap();
+    let refuses = async |token: &str| {
+        let poll = async { while verifier.check(token).await.is_ok() {} };
+        let in_time = tokio::time::timeout(Duration::from_mins(1), poll).await;
+        assert!(in_time.is_ok(), "the token still passes");
+        let refused = verifier.check(token).await.unwrap_err();
+        assert_eq!(refused, CheckError::Refused(Refused::Ended));
+    };
+
+    // What ended before it asked first, and what ends while it listens.
+    let before = world
+        .log_in_as(&app, "web", PHONE)
+        .await
+        .text("access_token");
+    app.bearer(Method::DELETE, "/v1/sessions", &before).await;
+    refuses(&before).await;
+    assert_eq!(verifier.revocations_age(), Some(Duration::ZERO));
+    for _ in 0..2 {
+        let login = world.log_in_as(&app, "web", PHONE).await;
+        let token = login.text("access_token");
+        assert!(verifier.check(&token).await.is_ok());
+        app.bearer(Method::DELETE, "/v1/sessions", &token).await;
+        refuses(&token).await;
+    }
+    let login = world.log_in_as(&app, "web", OTHER_PHONE).await;
+    let erase = format!("/admin/v1/users/{}", login.text("subject"));
+    Answer::of(app.admin(Method::DELETE, &erase)).await;
+    refuses(&login.text("access_token")).await;
 }

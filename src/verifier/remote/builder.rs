@@ -9,6 +9,7 @@ use reqwest::Url;
 use tokio::runtime::{Handle, TryCurrentError};
 
 use super::fetch::{Fetcher, client};
+use super::revocations::{Credentials, Feed};
 use super::{EndOnDrop, Keeper, Verifier, keep_fresh};
 use crate::clock::{Clock, SystemClock};
 use crate::verifier::check::{Expected, ExpectedError};
@@ -22,12 +23,12 @@ pub enum BuildError {
     /// Issuer, audiences or leeway make no sense.
     #[error(transparent)]
     Expected(#[from] ExpectedError),
-    /// Where the keys are is no URL.
-    #[error("the key set's address is no URL")]
+    /// An address is no URL.
+    #[error("the address of the key set or of the revocations is no URL")]
     Url,
-    /// Anybody on the way could exchange the keys.
+    /// Anybody on the way could exchange the keys, or read the secret.
     #[error(
-        "the key set's address must begin with https://, except on this machine or where plain HTTP is \
+        "the address of the key set or of the revocations must begin with https://, except on this machine or where plain HTTP is \
          allowed"
     )]
     Insecure,
@@ -46,6 +47,7 @@ pub struct Builder {
     audiences: Vec<String>,
     leeway: Duration,
     jwks_url: Option<String>,
+    revocations: Option<(String, Credentials)>,
     name: Option<String>,
     max_stale: Option<Duration>,
     allows_plain_http: bool,
@@ -59,6 +61,7 @@ impl Builder {
             audiences: Vec::new(),
             leeway: DEFAULT_LEEWAY,
             jwks_url: None,
+            revocations: None,
             name: None,
             max_stale: None,
             allows_plain_http: false,
@@ -76,6 +79,26 @@ impl Builder {
     /// Where the keys are, if not at `<issuer>/.well-known/jwks.json`. `https`, but for this machine.
     pub fn jwks_url(mut self, url: impl Into<String>) -> Self {
         self.jwks_url = Some(url.into());
+        self
+    }
+
+    /// Refuses tokens of sessions that ended before their time, too: the issuer is asked for them at
+    /// `<issuer>/v1/revocations`, as this confidential client.
+    pub fn revocations(self, client_id: &str, client_secret: &str) -> Self {
+        let issuer = self.issuer.trim_end_matches('/');
+        let url = format!("{issuer}/v1/revocations");
+        self.revocations_at(url, client_id, client_secret)
+    }
+
+    /// [`Self::revocations`] at another address, which is `https`, but for this machine.
+    pub fn revocations_at(
+        mut self,
+        url: impl Into<String>,
+        client_id: &str,
+        client_secret: &str,
+    ) -> Self {
+        let credentials = Credentials::basic(client_id, client_secret);
+        self.revocations = credentials.map(|credentials| (url.into(), credentials));
         self
     }
 
@@ -113,12 +136,18 @@ impl Builder {
         self
     }
 
-    /// Makes the verifier and starts its background task; nothing is fetched yet.
-    pub fn build(self) -> Result<Verifier, BuildError> {
+    /// Makes the verifier and starts its background tasks; nothing is fetched yet.
+    pub fn build(mut self) -> Result<Verifier, BuildError> {
         let url = self.url()?;
+        let feed = self.revocations.take();
+        let feed = match feed {
+            Some((url, credentials)) => Some((self.safe(&url)?, credentials)),
+            None => None,
+        };
         let expected = Expected::new(self.issuer, self.audiences, self.leeway)?;
         let runtime = Handle::try_current()?;
-        let fetcher = Fetcher::new(client()?, url);
+        let http = client()?;
+        let fetcher = Fetcher::new(http.clone(), url);
         let keeper = Keeper::new(
             fetcher,
             Arc::clone(&self.clock),
@@ -126,12 +155,24 @@ impl Builder {
             runtime.clone(),
         );
         let keeper = Arc::new(keeper);
-        let task = runtime.spawn(keep_fresh(Arc::downgrade(&keeper)));
+        let mut tasks = vec![
+            runtime
+                .spawn(keep_fresh(Arc::downgrade(&keeper)))
+                .abort_handle(),
+        ];
+        let feed = feed.map(|(url, credentials)| {
+            Arc::new(Feed::new(http, url, credentials, Arc::clone(&self.clock)))
+        });
+        if let Some(feed) = &feed {
+            let follow = Arc::clone(feed).follow();
+            tasks.push(runtime.spawn(follow).abort_handle());
+        }
         Ok(Verifier {
             expected: Arc::new(expected),
             clock: self.clock,
             keeper,
-            _task: Arc::new(EndOnDrop(task.abort_handle())),
+            feed,
+            _task: Arc::new(EndOnDrop(tasks)),
         })
     }
 
@@ -140,16 +181,22 @@ impl Builder {
             let issuer = self.issuer.trim_end_matches('/');
             format!("{issuer}/.well-known/jwks.json")
         });
-        let Ok(mut url) = Url::parse(&text) else {
+        let mut url = self.safe(&text)?;
+        if let Some(name) = &self.name {
+            url.query_pairs_mut().append_pair("verifier", name);
+        }
+        Ok(url)
+    }
+
+    /// An address from which nobody on the way can send something else.
+    fn safe(&self, text: &str) -> Result<Url, BuildError> {
+        let Ok(url) = Url::parse(text) else {
             return Err(BuildError::Url);
         };
         let host = url.host_str().ok_or(BuildError::Url)?;
         let takes_plain = self.allows_plain_http || is_this_machine(host);
         if url.scheme() != "https" && !(url.scheme() == "http" && takes_plain) {
             return Err(BuildError::Insecure);
-        }
-        if let Some(name) = &self.name {
-            url.query_pairs_mut().append_pair("verifier", name);
         }
         Ok(url)
     }

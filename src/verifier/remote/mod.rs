@@ -3,9 +3,11 @@
 mod builder;
 mod fetch;
 mod keeper;
+mod revocations;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
@@ -16,6 +18,7 @@ pub use builder::{BuildError, Builder};
 pub use fetch::{DEFAULT_AGE, MAX_AGE, MAX_SET_BYTES, MIN_AGE};
 use keeper::{Keeper, keep_fresh};
 pub use keeper::{RETRY, RETRY_WITHOUT_KEYS};
+use revocations::Feed;
 
 /// Why a token was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,13 +46,18 @@ pub enum CheckError {
 /// was stolen stays good for as long as the issuer cannot be reached; [`Builder::max_stale`] bounds
 /// that. An outage is told once, as a warning.
 ///
-/// When the last clone is dropped, the task ends.
+/// **Sessions that end before their tokens** are refused only with [`Builder::revocations`]: then a second
+/// task keeps a question to the issuer open, and a logout holds here within moments. While the issuer is
+/// down, what was known stays in use; [`Self::revocations_age`] tells.
+///
+/// When the last clone is dropped, the tasks end.
 #[derive(Clone)]
 pub struct Verifier {
     expected: Arc<Expected>,
     clock: Arc<dyn Clock>,
     keeper: Arc<Keeper>,
-    /// Ends the task.
+    feed: Option<Arc<Feed>>,
+    /// Ends the tasks.
     _task: Arc<EndOnDrop>,
 }
 
@@ -78,8 +86,19 @@ impl Verifier {
         self.keeper.keys().await.map(drop)
     }
 
+    /// How long ago the issuer last told which sessions ended; `None` before the first time, and where
+    /// [`Builder::revocations`] was not asked for. It is asked again at least every 35 s, so more than a
+    /// minute means that the issuer cannot be reached, and that ended sessions pass meanwhile.
+    pub fn revocations_age(&self) -> Option<Duration> {
+        self.feed.as_ref()?.age()
+    }
+
     fn verify(&self, token: &str, keys: &super::KeySet) -> Result<Claims, Refused> {
-        verify(token, keys, &self.expected, self.clock.now())
+        let claims = verify(token, keys, &self.expected, self.clock.now())?;
+        match &self.feed {
+            Some(feed) if feed.holds(&claims) => Err(Refused::Ended),
+            Some(_) | None => Ok(claims),
+        }
     }
 }
 
@@ -91,10 +110,12 @@ impl fmt::Debug for Verifier {
     }
 }
 
-struct EndOnDrop(AbortHandle);
+struct EndOnDrop(Vec<AbortHandle>);
 
 impl Drop for EndOnDrop {
     fn drop(&mut self) {
-        self.0.abort();
+        for task in &self.0 {
+            task.abort();
+        }
     }
 }
