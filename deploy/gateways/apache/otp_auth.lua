@@ -8,7 +8,7 @@ local HOOK = "http://127.0.0.1:8080/v1/authorize?audience=orders-api"
 -- Seconds, for each step of a call. The hook looks nothing up, so it answers within milliseconds.
 http.TIMEOUT = 1
 
--- What the hook gets of the request, which it calls with GET and without the body. Cookie is for
+-- What the hook gets of the request, besides the method, and nothing of the body. Cookie is for
 -- gateway.cookie. By the others it knows a CORS preflight, which has no token, and lets it through.
 local ASKED = { "Authorization", "Cookie", "Origin", "Access-Control-Request-Method" }
 local TOLD = { "Subject", "Session", "Client", "Scope", "Expires", "Phone" }
@@ -21,11 +21,16 @@ function authorize(r)
         end
     end
 
-    local headers = { ["X-Original-Method"] = r.method }
+    local headers = {}
     for _, name in ipairs(ASKED) do
         headers[name] = r.headers_in[name]
     end
-    local answered, status, told = http.request({ url = HOOK, headers = headers, redirect = false })
+    local answered, status, told = http.request({
+        url = HOOK,
+        method = r.method,
+        headers = headers,
+        redirect = false,
+    })
     if not answered then
         return 503
     end

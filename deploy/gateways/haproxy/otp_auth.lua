@@ -7,9 +7,8 @@ local PROXY = "127.0.0.1:8002"
 -- Milliseconds, more than the proxy gives the hook.
 local TIMEOUT = 3000
 
--- What the hook gets of the request, which it calls with GET and without the body. Cookie is for
--- gateway.cookie. By the others it knows a CORS preflight, which has no token, and lets it through.
-local ASKED = { "authorization", "cookie", "origin", "access-control-request-method" }
+-- What the hook gets of the request, and nothing of the body. Cookie is for gateway.cookie.
+local ASKED = { "authorization", "cookie" }
 
 local TOLD = {
     ["www-authenticate"] = "challenge",
@@ -32,7 +31,7 @@ end
 
 core.register_action("otp_auth", { "http-req" }, function(txn)
     local request = txn.http:req_get_headers()
-    local headers = { ["x-original-method"] = { txn.sf:method() } }
+    local headers = {}
     for _, name in ipairs(ASKED) do
         local given = values(request[name])
         if #given > 0 then
