@@ -25,10 +25,14 @@ fn blocks(page: &str) -> Vec<(&str, &str, &str)> {
     found
 }
 
+fn read(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    fs::read_to_string(root.join(path)).unwrap()
+}
+
 #[test]
 fn the_examples_in_tokens_md_are_the_files_that_are_tested() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let page = fs::read_to_string(root.join("docs/tokens.md")).unwrap();
+    let page = read("docs/tokens.md");
 
     let shown = blocks(&page);
 
@@ -41,8 +45,7 @@ fn the_examples_in_tokens_md_are_the_files_that_are_tested() {
             other => panic!("{path}: no language is known for {other:?}"),
         };
         assert_eq!(language, expected, "{path}");
-        let file = fs::read_to_string(root.join(path)).unwrap();
-        assert_eq!(text, file, "{path} and its block differ");
+        assert_eq!(text, read(path), "{path} and its block differ");
     }
     let paths: BTreeSet<&str> = shown.iter().map(|&(path, _, _)| path).collect();
     let expected = [
@@ -52,4 +55,49 @@ fn the_examples_in_tokens_md_are_the_files_that_are_tested() {
         "examples/verify.rs",
     ];
     assert_eq!(paths, BTreeSet::from(expected));
+}
+
+#[test]
+fn the_blocks_in_gateways_md_are_parts_of_the_files_that_are_tested() {
+    let page = read("docs/gateways.md");
+
+    let shown = blocks(&page);
+
+    for &(path, _, text) in &shown {
+        // Whole lines, to the byte.
+        let file = format!("\n{}", read(path));
+        assert!(
+            file.contains(&format!("\n{text}")),
+            "the block is not in {path}:\n{text}"
+        );
+    }
+    assert_eq!(
+        shown.len() * 2,
+        page.matches("```").count(),
+        "each block says which file it is of"
+    );
+}
+
+#[test]
+fn gateways_md_links_to_every_file_of_a_gateway() {
+    let page = read("docs/gateways.md");
+    let tests = read("tests/e2e/support/gateways.mjs");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/gateways");
+
+    let mut count = 0;
+    for gateway in fs::read_dir(root).unwrap() {
+        let directory = gateway.unwrap().path();
+        for file in fs::read_dir(&directory).unwrap() {
+            let name = format!(
+                "{}/{}",
+                directory.file_name().unwrap().to_str().unwrap(),
+                file.unwrap().file_name().to_str().unwrap()
+            );
+            let link = format!("[{name}](../deploy/gateways/{name})");
+            assert!(page.contains(&link), "{name} is not linked to");
+            assert!(tests.contains(&name), "{name} is not tested");
+            count += 1;
+        }
+    }
+    assert!(count > 0);
 }

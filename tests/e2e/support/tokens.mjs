@@ -98,9 +98,12 @@ function signedAgain(token, changes, signer) {
 /** The token as one that needs no signature. */
 export const unsigned = (token) => signedAgain(token, { alg: 'none' }, () => Buffer.alloc(0));
 
-/** The token with the public key as the secret that both sides share. */
-export const signedWithPublicKey = (token, jwk) => signedAgain(
-  token, { alg: 'HS256' }, (text) => createHmac('sha256', pem(jwk)).update(text).digest());
+/** The token signed with a secret that both sides share. */
+export const signedWithSecret = (token, secret) => signedAgain(
+  token, { alg: 'HS256' }, (text) => createHmac('sha256', secret).update(text).digest());
+
+/** The token with the public key as that secret. */
+export const signedWithPublicKey = (token, jwk) => signedWithSecret(token, pem(jwk));
 
 /** The token signed with a key of the forger's, which the header brings along. */
 export function signedWithOwnKey(token) {
