@@ -100,14 +100,11 @@ impl Problem {
         self
     }
 
-    /// Says how long to wait, in the header and, for 429, in the body.
+    /// Says how long to wait, in the header and in the body.
     #[must_use]
     pub fn wait(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
-        if self.code.status() == 429 {
-            return self.with("retry_after", json!(whole_seconds(wait)));
-        }
-        self
+        self.with("retry_after", json!(whole_seconds(wait)))
     }
 
     /// Adds what is left of limits, for the `RateLimit` fields.

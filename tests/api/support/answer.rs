@@ -85,8 +85,6 @@ impl Answer {
         );
         if self.status == 429 || self.status == 503 {
             assert!(self.retry_after() >= 1);
-        }
-        if self.status == 429 {
             assert_eq!(body["retry_after"], self.retry_after(), "{}", self.body);
         }
         (self.status, code)
