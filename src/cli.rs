@@ -19,6 +19,7 @@ use crate::clock::SystemClock;
 use crate::config::{ConfigError, Settings};
 use crate::dev::command::{self as dev, DevError, DevOptions};
 use crate::dev::test_database::{self, TestDatabaseError};
+use crate::http::openapi;
 use crate::random::SystemRandom;
 use crate::sandbox::{Mode, Sandbox, SandboxError, SandboxOptions};
 use crate::telemetry::{self, TelemetryError};
@@ -65,6 +66,12 @@ enum Command {
         /// Who makes the codes.
         #[arg(long, value_enum, default_value = "service")]
         mode: SandboxMode,
+    },
+    /// Prints the OpenAPI document.
+    Openapi {
+        /// The address of the service, which the document names.
+        #[arg(long, default_value = "https://login.example")]
+        issuer: String,
     },
     /// Asks a running service whether it is ready, and says so by exit code.
     Healthcheck,
@@ -149,6 +156,9 @@ pub async fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<ExitCod
             keys::run(command, &load()?, &deps(), &mut io::stdout()).await?;
         }
         Command::Sandbox { bind, mode } => sandbox(bind, mode).await?,
+        Command::Openapi { issuer } => {
+            writeln!(io::stdout(), "{:#}", openapi::document(&issuer))?;
+        }
         Command::Healthcheck => healthcheck(load()?.server.admin_bind).await?,
         Command::TestDatabase { command } => {
             let url = environment

@@ -20,6 +20,7 @@ use crate::config::{ProviderKind, Settings};
 use crate::gateway::{Gateway, Remembered};
 use crate::http::State;
 use crate::http::admin::Denials;
+use crate::http::documents::Documents;
 use crate::idempotency::Idempotency;
 use crate::limit::per_ip::{IpLimit, IpWindow};
 use crate::metrics::Metrics;
@@ -145,6 +146,7 @@ pub(super) fn state(
         ),
         revocations,
         own_tokens,
+        documents: Documents::new(&issuer),
         sessions,
         issuer,
         clients,

@@ -4,16 +4,41 @@ use std::borrow::Cow;
 
 use actix_web::HttpResponse;
 use actix_web::http::Method;
-use actix_web::http::header::{
-    CACHE_CONTROL, ETag, EntityTag, Header as _, IF_NONE_MATCH, IfNoneMatch,
-};
+use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::Path;
-use serde_json::json;
+use serde::Serialize;
 use url::form_urlencoded;
+use utoipa::ToSchema;
 
 use super::call::Call;
 use super::codes::Code;
+use super::conditional::unless_known;
 use super::problem::Problem;
+
+/// What RFC 8414 section 2 tells of a server.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ServerMetadata)]
+pub(super) struct MetadataBody<'a> {
+    /// `iss` of every token.
+    #[schema(format = Uri)]
+    issuer: &'a str,
+    #[schema(format = Uri)]
+    jwks_uri: String,
+    #[schema(format = Uri)]
+    token_endpoint: String,
+    #[schema(format = Uri)]
+    revocation_endpoint: String,
+    #[schema(format = Uri)]
+    introspection_endpoint: String,
+    #[schema(format = Uri)]
+    userinfo_endpoint: String,
+    grant_types_supported: [&'static str; 1],
+    /// Empty: there is no authorization endpoint.
+    response_types_supported: [&'static str; 0],
+    token_endpoint_auth_methods_supported: [&'static str; 3],
+    revocation_endpoint_auth_methods_supported: [&'static str; 3],
+    introspection_endpoint_auth_methods_supported: [&'static str; 2],
+}
 
 /// How long the key set may be cached. A verifier that is that far behind still knows every key
 /// in use, since keys are published long before their first use.
@@ -33,26 +58,11 @@ pub async fn jwks(call: Call) -> HttpResponse {
         // Also by a 304: who holds this tag holds these keys.
         call.state.keys.seen_by(&verifier, &keys);
     }
-    let tag = EntityTag::new_strong(keys.etag().to_owned());
-    let known = match IfNoneMatch::parse(call.request()) {
-        Ok(IfNoneMatch::Any) => true,
-        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),
-        Err(_) => false,
-    };
-    let has_condition = call.headers().contains_key(IF_NONE_MATCH);
-    let mut response = if has_condition && known {
-        HttpResponse::NotModified()
-    } else {
-        HttpResponse::Ok()
-    };
-    response.insert_header((CACHE_CONTROL, JWKS_CACHE));
-    response.insert_header(ETag(tag));
-    if has_condition && known {
-        return response.finish();
-    }
-    response
-        .content_type("application/json")
-        .body(keys.jwks().to_vec())
+    unless_known(call.request(), keys.etag(), JWKS_CACHE, |response| {
+        response
+            .content_type("application/json")
+            .body(keys.jwks().to_vec())
+    })
 }
 
 /// `GET /.well-known/oauth-authorization-server` (RFC 8414 section 2). There is no authorization endpoint,
@@ -62,19 +72,19 @@ pub async fn metadata(call: Call) -> HttpResponse {
     let at = |path: &str| format!("{issuer}{path}");
     let proves = ["client_secret_basic", "client_secret_post"];
     let names = ["client_secret_basic", "client_secret_post", "none"];
-    let metadata = json!({
-        "issuer": issuer,
-        "jwks_uri": at("/.well-known/jwks.json"),
-        "token_endpoint": at("/v1/token"),
-        "revocation_endpoint": at("/v1/token/revoke"),
-        "introspection_endpoint": at("/v1/token/introspect"),
-        "userinfo_endpoint": at("/v1/userinfo"),
-        "grant_types_supported": ["refresh_token"],
-        "response_types_supported": [],
-        "token_endpoint_auth_methods_supported": names,
-        "revocation_endpoint_auth_methods_supported": names,
-        "introspection_endpoint_auth_methods_supported": proves,
-    });
+    let metadata = MetadataBody {
+        issuer,
+        jwks_uri: at("/.well-known/jwks.json"),
+        token_endpoint: at("/v1/token"),
+        revocation_endpoint: at("/v1/token/revoke"),
+        introspection_endpoint: at("/v1/token/introspect"),
+        userinfo_endpoint: at("/v1/userinfo"),
+        grant_types_supported: ["refresh_token"],
+        response_types_supported: [],
+        token_endpoint_auth_methods_supported: names,
+        revocation_endpoint_auth_methods_supported: names,
+        introspection_endpoint_auth_methods_supported: proves,
+    };
     HttpResponse::Ok()
         .insert_header((CACHE_CONTROL, METADATA_CACHE))
         .json(metadata)

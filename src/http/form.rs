@@ -2,11 +2,13 @@
 
 use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use secrecy::SecretString;
-use serde_json::json;
+use serde::Serialize;
 use url::form_urlencoded;
+use utoipa::ToSchema;
 
 use super::call::Call;
 use super::codes::Code;
+use super::openapi::schemas;
 use super::problem::{Problem, whole_seconds};
 use super::reply::Reply;
 use crate::client::{Caller, Client};
@@ -35,6 +37,32 @@ pub enum OauthError {
     Target,
     /// Something that OAuth has no word for.
     Other(Box<Problem>),
+}
+
+/// An error as it is answered (RFC 6749 section 5.2).
+#[derive(Serialize, ToSchema)]
+#[schema(as = OauthError)]
+pub(super) struct OauthBody<'a> {
+    /// What is wrong, for programs.
+    #[schema(schema_with = schemas::oauth_error)]
+    error: &'static str,
+    /// What is wrong, for people.
+    error_description: &'a str,
+}
+
+impl OauthBody<'_> {
+    /// All that `error` can be.
+    pub(super) const ERRORS: [&'static str; 9] = [
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "invalid_scope",
+        "invalid_target",
+        "server_error",
+        "temporarily_unavailable",
+    ];
 }
 
 impl Form {
@@ -119,8 +147,11 @@ impl Call {
     }
 
     fn oauth(&self, error: OauthError) -> Reply {
-        let said = |status, error, description: &str| {
-            let body = json!({"error": error, "error_description": description});
+        let said = |status, error, error_description| {
+            let body = OauthBody {
+                error,
+                error_description,
+            };
             Reply::json(status, &body)
         };
         match error {
@@ -162,7 +193,10 @@ impl Call {
             503 => "temporarily_unavailable",
             _ => return self.render(problem),
         };
-        let body = json!({"error": error, "error_description": problem.code.meaning()});
+        let body = OauthBody {
+            error,
+            error_description: problem.code.meaning(),
+        };
         let mut reply = Reply::json(problem.code.status(), &body);
         reply.retry_after = problem.retry_after.map(whole_seconds);
         reply

@@ -11,11 +11,14 @@ pub mod call;
 pub mod caller;
 pub mod client_ip;
 pub mod codes;
+pub mod conditional;
 pub mod cors;
 pub mod discovery;
+pub mod documents;
 pub mod form;
 pub mod health;
 pub mod observe;
+pub mod openapi;
 pub mod otp;
 pub mod problem;
 pub(crate) mod query;
@@ -28,12 +31,14 @@ pub mod tutorial;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::dev::{AppService, HttpServiceFactory};
 use actix_web::web::{self, PayloadConfig, ServiceConfig};
-use actix_web::{FromRequest, Handler, Resource, Responder};
+use actix_web::{FromRequest, Handler, Resource, Responder, Route};
 use ipnet::IpNet;
 use secrecy::SecretString;
 use sqlx::PgPool;
 
+use self::documents::Documents;
 use crate::audit::Audit;
 use crate::client::Clients;
 use crate::clock::Clock;
@@ -111,6 +116,27 @@ pub struct State {
     pub admin_token: Option<SecretString>,
     /// What this process counts.
     pub metrics: Arc<Metrics>,
+    /// What tells how to call it.
+    pub documents: Documents,
+}
+
+/// A resource of the route table, and its paths.
+struct Served {
+    paths: Vec<String>,
+    resource: Resource,
+}
+
+impl Served {
+    fn route(mut self, route: Route) -> Self {
+        self.resource = self.resource.route(route);
+        self
+    }
+}
+
+impl HttpServiceFactory for Served {
+    fn register(self, config: &mut AppService) {
+        self.resource.register(config);
+    }
 }
 
 /// What gateways call, which must stay outside of everything that answers by itself, as CORS does.
@@ -121,44 +147,55 @@ pub fn gateway_routes(config: &mut ServiceConfig) {
 }
 
 /// The public listener's other routes. `web::resource` answers 405 with `Allow` for other methods.
-pub fn public_routes(config: &mut ServiceConfig) {
-    config
-        .app_data(PayloadConfig::new(BODY_LIMIT))
-        .service(limited(&["/v1/otp/send"], LimitedBy::Sends, otp::send))
-        .service(limited(&["/v1/otp/resend"], LimitedBy::Sends, otp::resend))
-        .service(limited(
-            &["/v1/otp/verify"],
-            LimitedBy::Verifies,
-            otp::verify,
-        ))
-        .service(read("/v1/otp/{request_id}", otp::report))
-        .service(limited(
+fn public() -> Vec<Served> {
+    vec![
+        limited(&["/v1/otp/send"], LimitedBy::Sends, otp::send),
+        limited(&["/v1/otp/resend"], LimitedBy::Sends, otp::resend),
+        limited(&["/v1/otp/verify"], LimitedBy::Verifies, otp::verify),
+        read("/v1/otp/{request_id}", otp::report),
+        limited(
             &["/auth/send-otp/", "/auth/send-otp"],
             LimitedBy::Sends,
             tutorial::send,
-        ))
-        .service(limited(
+        ),
+        limited(
             &["/auth/verify-otp/", "/auth/verify-otp"],
             LimitedBy::Verifies,
             tutorial::verify,
-        ))
-        .service(post("/v1/token", token::token))
-        .service(post("/v1/token/refresh", token::refresh))
-        .service(post("/v1/token/revoke", token::revoke))
-        .service(post("/v1/token/introspect", token::introspect))
-        .service(read("/v1/sessions", sessions::list).route(web::delete().to(sessions::end_all)))
-        .service(
-            web::resource("/v1/sessions/{session_id}").route(web::delete().to(sessions::end_one)),
-        )
-        .service(read("/v1/revocations", revocations::list))
-        .service(read("/v1/userinfo", sessions::userinfo))
-        .service(read("/.well-known/jwks.json", discovery::jwks))
-        .service(read(
+        ),
+        post("/v1/token", token::token),
+        post("/v1/token/refresh", token::refresh),
+        post("/v1/token/revoke", token::revoke),
+        post("/v1/token/introspect", token::introspect),
+        read("/v1/sessions", sessions::list).route(web::delete().to(sessions::end_all)),
+        served(&["/v1/sessions/{session_id}"]).route(web::delete().to(sessions::end_one)),
+        read("/v1/revocations", revocations::list),
+        read("/v1/userinfo", sessions::userinfo),
+        read("/.well-known/jwks.json", discovery::jwks),
+        read(
             "/.well-known/oauth-authorization-server",
             discovery::metadata,
-        ))
-        .service(read("/problems/{code}", discovery::problem_page))
-        .default_service(web::to(call::not_found));
+        ),
+        read("/problems/{code}", discovery::problem_page),
+        read("/openapi.json", documents::openapi),
+    ]
+}
+
+/// What the public listener serves.
+pub fn public_routes(config: &mut ServiceConfig) {
+    config.app_data(PayloadConfig::new(BODY_LIMIT));
+    for served in public() {
+        config.service(served);
+    }
+    config.default_service(web::to(call::not_found));
+}
+
+/// The paths of the public listener, with their parameters in braces.
+pub fn public_paths() -> Vec<String> {
+    public()
+        .into_iter()
+        .flat_map(|served| served.paths)
+        .collect()
 }
 
 /// The admin listener's routes.
@@ -180,37 +217,45 @@ pub enum LimitedBy {
     Verifies,
 }
 
+/// A resource without routes.
+fn served(paths: &[&str]) -> Served {
+    let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
+    Served {
+        resource: web::resource(paths.clone()),
+        paths,
+    }
+}
+
 /// A resource that is called with POST, under limits.
-fn limited<F, Args>(paths: &[&str], by: LimitedBy, handler: F) -> Resource
+fn limited<F, Args>(paths: &[&str], by: LimitedBy, handler: F) -> Served
 where
     F: Handler<Args>,
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
-    web::resource(paths)
-        .app_data(by)
-        .route(web::post().to(handler))
+    let mut served = served(paths).route(web::post().to(handler));
+    served.resource = served.resource.app_data(by);
+    served
 }
 
 /// A resource that is called with POST, and where a token says enough: a made-up one costs no statement.
-fn post<F, Args>(path: &str, handler: F) -> Resource
+fn post<F, Args>(path: &str, handler: F) -> Served
 where
     F: Handler<Args>,
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    web::resource(path).route(web::post().to(handler))
+    served(&[path]).route(web::post().to(handler))
 }
 
 /// A resource that is read with GET, and asked about with HEAD (RFC 9110 section 9.1).
-fn read<F, Args>(path: &str, handler: F) -> Resource
+fn read<F, Args>(path: &str, handler: F) -> Served
 where
     F: Handler<Args>,
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    web::resource(path)
+    served(&[path])
         .route(web::get().to(handler.clone()))
         .route(web::head().to(handler))
 }

@@ -4,11 +4,13 @@ use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Bytes, Path};
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::body::{Faults, Fields, uuid};
 use super::call::Call;
 use super::codes::Code;
+use super::openapi::schemas;
 use super::problem::Problem;
 use super::reply::Reply;
 use super::token::wanted;
@@ -22,40 +24,81 @@ use crate::otp::send::{Issued, SendCode};
 use crate::phone::PhoneNumber;
 use crate::sign_in::{SignedIn, VerifyCode};
 
-#[derive(Serialize)]
-struct IssuedBody {
+/// A code that was sent.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SentCode)]
+pub(super) struct IssuedBody {
+    /// Verify, resend and report take it.
+    #[schema(format = Uuid)]
     request_id: String,
+    /// Masked.
     phone_number: String,
+    #[schema(schema_with = schemas::channel)]
     channel: &'static str,
+    /// Digits in the code.
+    #[schema(minimum = 1)]
     code_length: usize,
+    #[schema(format = DateTime)]
     expires_at: String,
+    /// Seconds until `expires_at`.
+    #[schema(minimum = 0)]
     expires_in: i64,
+    /// When it may be resent.
+    #[schema(format = DateTime)]
     resend_at: String,
+    /// SMS that this request has left.
+    #[schema(minimum = 0)]
     sends_remaining: i32,
 }
 
-#[derive(Serialize)]
-struct ReportBody {
+/// Where a request stands.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RequestReport)]
+pub(super) struct ReportBody {
+    #[schema(format = Uuid)]
     request_id: String,
+    #[schema(schema_with = schemas::status)]
     status: &'static str,
+    #[schema(schema_with = schemas::delivery)]
     delivery: &'static str,
+    /// Wrong codes that this request may still get.
+    #[schema(minimum = 0)]
     attempts_remaining: i32,
+    /// SMS that this request has left.
+    #[schema(minimum = 0)]
     sends_remaining: i32,
+    #[schema(format = DateTime)]
     expires_at: String,
+    /// When it may be resent.
+    #[schema(format = DateTime)]
     resend_at: String,
 }
 
-#[derive(Serialize)]
-struct SignedInBody<'a> {
+/// A right code's worth.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SignedIn)]
+pub(super) struct SignedInBody<'a> {
+    #[schema(schema_with = schemas::always_true)]
     verified: bool,
+    #[schema(schema_with = schemas::bearer)]
     token_type: &'static str,
+    /// A JWT (RFC 9068).
     access_token: &'a str,
+    /// Seconds that the access token is good for.
+    #[schema(minimum = 1)]
     expires_in: u64,
+    /// Good for once; see `POST /v1/token`.
     refresh_token: &'a str,
+    /// Seconds that the refresh token is good for.
+    #[schema(minimum = 0)]
     refresh_expires_in: i64,
+    /// The user: `sub` of the token.
     subject: Uuid,
+    /// The session: `sid` of the token.
     session_id: Uuid,
+    /// Whether this is the first login with the phone.
     new_user: bool,
+    /// Send it along with the next send, resend or verify from this device.
     device_receipt: &'a str,
 }
 

@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Path;
 use serde::Serialize;
-use serde_json::json;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::bearer::Bearer;
@@ -14,20 +14,54 @@ use super::problem::Problem;
 use super::reply::Reply;
 use crate::audit::Actor;
 use crate::clock::rfc3339;
+use crate::phone::PhoneNumber;
 use crate::session::{EndReason, Ending, Listed, Whose};
 
 /// A session as it is told.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Session)]
 pub struct SessionBody {
     session_id: Uuid,
     client_id: String,
+    #[schema(format = DateTime)]
     created_at: String,
+    #[schema(format = DateTime)]
     last_used_at: String,
+    /// When it ends if nobody uses it, at the latest.
+    #[schema(format = DateTime)]
     expires_at: String,
+    /// Of the last use.
+    #[schema(required)]
     user_agent: Option<String>,
+    /// The network of the last use.
+    #[schema(required)]
     address_prefix: Option<String>,
+    /// Whether the token of this call is of it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     current: Option<bool>,
+}
+
+/// Where a user is logged in.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Sessions)]
+pub(super) struct SessionsBody {
+    sessions: Vec<SessionBody>,
+}
+
+/// Who a token belongs to.
+#[derive(Serialize, ToSchema)]
+#[schema(as = UserInfo)]
+pub(super) struct UserBody<'a> {
+    /// The user.
+    sub: Uuid,
+    /// With scope `phone`, in E.164.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    phone_number: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    phone_number_verified: Option<bool>,
 }
 
 impl SessionBody {
@@ -53,8 +87,8 @@ pub async fn list(call: Call) -> HttpResponse {
         let sessions = call.state.sessions.list(own.user_id(), call.now()).await?;
         let sessions = sessions.into_iter();
         let sessions = sessions.map(|listed| SessionBody::new(listed, Some(own.id())));
-        let sessions: Vec<SessionBody> = sessions.collect();
-        Ok(Reply::json(200, &json!({"sessions": sessions})))
+        let sessions = sessions.collect();
+        Ok(Reply::json(200, &SessionsBody { sessions }))
     })
     .await
 }
@@ -100,13 +134,13 @@ async fn end(call: &Call, bearer: &Bearer, whose: Whose<'_>) -> Result<usize, Pr
 pub async fn userinfo(call: Call) -> HttpResponse {
     call.to_the_end(|call| async move {
         let bearer = call.bearer().await?;
-        let mut told = json!({"sub": bearer.session.user_id()});
-        if bearer.claims.has_scope("phone")
-            && let (Some(phone), Some(told)) = (bearer.session.phone(), told.as_object_mut())
-        {
-            told.insert("phone_number".to_owned(), json!(phone.as_e164()));
-            told.insert("phone_number_verified".to_owned(), json!(true));
-        }
+        let has_phone = bearer.claims.has_scope("phone");
+        let phone = bearer.session.phone().filter(|_| has_phone);
+        let told = UserBody {
+            sub: bearer.session.user_id(),
+            phone_number: phone.map(PhoneNumber::as_e164),
+            phone_number_verified: phone.map(|_| true),
+        };
         Ok(Reply::json(200, &told))
     })
     .await

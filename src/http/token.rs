@@ -3,29 +3,96 @@
 use actix_web::HttpResponse;
 use actix_web::web::Bytes;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::body::{FieldError, Fields, uuid};
 use super::call::Call;
 use super::form::{Form, OauthError, caller_of};
+use super::openapi::schemas;
 use super::problem::Problem;
 use super::reply::Reply;
 use crate::audit::Actor;
 use crate::client::Client;
 use crate::session::{EndReason, Ending, Refresh, SessionError, Tokens, Whose};
+use crate::token::claims::Audience;
 use crate::token::grant::Wanted;
 use crate::token::refresh::RefreshToken;
-use crate::verifier::Claims;
+use crate::verifier::{Claims, PhoneNumber};
 
-#[derive(Serialize)]
-struct TokensBody<'a> {
+/// The next tokens of a session (RFC 6749 section 5.1).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Tokens)]
+pub(super) struct TokensBody<'a> {
+    /// A JWT (RFC 9068).
     access_token: &'a str,
+    #[schema(schema_with = schemas::bearer)]
     token_type: &'static str,
+    /// Seconds that the access token is good for.
+    #[schema(minimum = 1)]
     expires_in: u64,
+    /// Replaces the one that was sent.
     refresh_token: &'a str,
+    /// Seconds that the refresh token is good for.
+    #[schema(minimum = 0)]
     refresh_expires_in: i64,
+    /// With one blank between; missing if there is none.
     #[serde(skip_serializing_if = "str::is_empty")]
+    #[schema(required = false)]
     scope: &'a str,
+}
+
+/// What is told of a token that is good (RFC 7662 section 2.2), beside the claims that operators gave its
+/// client.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ActiveToken)]
+pub(super) struct ActiveBody<'a> {
+    #[schema(schema_with = schemas::always_true)]
+    active: bool,
+    #[schema(schema_with = schemas::bearer)]
+    token_type: &'static str,
+    #[schema(format = Uri)]
+    iss: &'a str,
+    /// The user.
+    #[schema(format = Uuid)]
+    sub: &'a str,
+    /// Who the token is for; one text where it is one.
+    #[schema(schema_with = schemas::one_or_several)]
+    aud: Audience<'a>,
+    client_id: &'a str,
+    /// In seconds since 1970.
+    iat: i64,
+    /// In seconds since 1970.
+    exp: i64,
+    jti: &'a str,
+    /// The session.
+    #[schema(format = Uuid)]
+    sid: &'a str,
+    /// How the user was recognised (RFC 8176).
+    amr: &'a [String],
+    /// When the user typed the code, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    auth_time: Option<i64>,
+    /// With one blank between.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    scope: Option<String>,
+    /// With scope `phone`, in E.164.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    phone_number: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    phone_number_verified: Option<bool>,
+}
+
+/// What is told of any other token: nothing.
+#[derive(Serialize, ToSchema)]
+#[schema(as = InactiveToken)]
+pub(super) struct InactiveBody {
+    #[schema(schema_with = schemas::always_false)]
+    active: bool,
 }
 
 /// `POST /v1/token` (RFC 6749 section 6)
@@ -167,7 +234,7 @@ async fn introspect_by_form(call: &Call, body: &[u8]) -> Result<Reply, OauthErro
     let token = token.ok_or(OauthError::Request("token is required"))?;
     let told = told(call, client, token).await?;
     Ok(told.map_or_else(
-        || Reply::json(200, &json!({"active": false})),
+        || Reply::json(200, &InactiveBody { active: false }),
         |claims| Reply::json(200, &claims),
     ))
 }
@@ -175,7 +242,11 @@ async fn introspect_by_form(call: &Call, body: &[u8]) -> Result<Reply, OauthErro
 /// What a client is told of a token: nothing, unless it is an access token whose session lives, and is
 /// for one of the client's audiences or its own. A refresh token is never called active: whoever asks
 /// whether to let a bearer in would let it in.
-async fn told(call: &Call, client: &Client, token: &str) -> Result<Option<Value>, SessionError> {
+async fn told(
+    call: &Call,
+    client: &Client,
+    token: &str,
+) -> Result<Option<Map<String, Value>>, SessionError> {
     let Ok(claims) = call.claims(token) else {
         return Ok(None);
     };
@@ -188,29 +259,29 @@ async fn told(call: &Call, client: &Client, token: &str) -> Result<Option<Value>
     Ok(lives.then(|| active(&claims)))
 }
 
-fn active(claims: &Claims) -> Value {
-    let mut told = claims.extra().clone();
-    let mut tell = |name: &str, value: Value| told.insert(name.to_owned(), value);
-    tell("active", json!(true));
-    tell("token_type", json!("Bearer"));
-    tell("iss", json!(claims.issuer()));
-    tell("sub", json!(claims.subject()));
-    tell("aud", json!(claims.audience()));
-    tell("client_id", json!(claims.client_id()));
-    tell("iat", json!(claims.issued_at().timestamp()));
-    tell("exp", json!(claims.expires_at().timestamp()));
-    tell("jti", json!(claims.token_id()));
-    tell("sid", json!(claims.session_id()));
-    tell("amr", json!(claims.amr()));
-    if let Some(at) = claims.auth_time() {
-        tell("auth_time", json!(at.timestamp()));
+fn active(claims: &Claims) -> Map<String, Value> {
+    let scopes = claims.scopes();
+    let phone = claims.phone_number();
+    let told = ActiveBody {
+        active: true,
+        token_type: "Bearer",
+        iss: claims.issuer(),
+        sub: claims.subject(),
+        aud: claims.audience().into(),
+        client_id: claims.client_id(),
+        iat: claims.issued_at().timestamp(),
+        exp: claims.expires_at().timestamp(),
+        jti: claims.token_id(),
+        sid: claims.session_id(),
+        amr: claims.amr(),
+        auth_time: claims.auth_time().map(|at| at.timestamp()),
+        scope: (!scopes.is_empty()).then(|| scopes.join(" ")),
+        phone_number: phone.map(PhoneNumber::as_e164),
+        phone_number_verified: phone.map(|_| true),
+    };
+    let mut all = claims.extra().clone();
+    if let Ok(Value::Object(told)) = serde_json::to_value(told) {
+        all.extend(told);
     }
-    if !claims.scopes().is_empty() {
-        tell("scope", json!(claims.scopes().join(" ")));
-    }
-    if let Some(phone) = claims.phone_number() {
-        tell("phone_number", json!(phone.as_e164()));
-        tell("phone_number_verified", json!(true));
-    }
-    Value::Object(told)
+    all
 }

@@ -1,6 +1,8 @@
 //! The two calls of StartMessaging's Django tutorial, for front ends written for it: a cookie
 //! instead of a request id, and Django REST framework's error bodies.
 
+use std::collections::BTreeMap;
+
 use actix_web::HttpResponse;
 use actix_web::cookie::time::Duration as CookieDuration;
 use actix_web::cookie::{Cookie, SameSite};
@@ -9,12 +11,15 @@ use actix_web::web::Bytes;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::body::{FieldError, Fields, is_json};
 use super::call::Call;
 use super::codes::Code;
+use super::openapi::schemas;
 use super::otp::signed_in_reply;
 use super::problem::Problem;
 use super::reply::Reply;
@@ -28,9 +33,44 @@ use crate::secrets::Purpose as Seal;
 use crate::sign_in::VerifyCode;
 use crate::token::grant::Wanted;
 
-const REQUEST_COOKIE: &str = "otp_request";
+/// A code that was sent.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TutorialSent)]
+pub(super) struct SentBody {
+    #[schema(format = DateTime)]
+    expires_at: String,
+}
+
+/// A wrong code.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TutorialIncorrect)]
+pub(super) struct IncorrectBody {
+    #[schema(schema_with = schemas::always_false)]
+    verified: bool,
+}
+
+/// Why a call failed.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TutorialError)]
+pub(super) struct ErrorBody<'a> {
+    error: &'a str,
+}
+
+/// Why a call was refused.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TutorialDetail)]
+pub(super) struct DetailBody<'a> {
+    detail: &'a str,
+}
+
+/// What is wrong with each member of the body, by its name.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TutorialFaults)]
+pub(super) struct FaultsBody<'a>(BTreeMap<&'a str, [&'a str; 1]>);
+
+pub(super) const REQUEST_COOKIE: &str = "otp_request";
 /// Tells that this browser logged in before.
-const DEVICE_COOKIE: &str = "otp_device";
+pub(super) const DEVICE_COOKIE: &str = "otp_device";
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// `POST /auth/send-otp/`
@@ -76,7 +116,8 @@ async fn send_counted(call: &Call, fields: &Fields, caller: &Caller) -> Result<R
     match call.state.otp.send(ask, operation, call.now()).await {
         Ok(issued) => {
             let life = issued.expires_at - issued.answered_at;
-            let mut reply = Reply::json(200, &json!({"expires_at": rfc3339(issued.expires_at)}));
+            let expires_at = rfc3339(issued.expires_at);
+            let mut reply = Reply::json(200, &SentBody { expires_at });
             reply.set_cookies = vec![request_cookie(call, issued.request_id, life)?];
             Ok(reply.quotas(issued.quotas))
         }
@@ -182,7 +223,10 @@ fn drf(problem: Problem) -> Box<Reply> {
     let status = problem.code.status();
     let title = problem.code.title();
     let mut reply = match problem.code {
-        Code::OtpIncorrect => Box::new(Reply::json(401, &json!({"verified": false}))),
+        Code::OtpIncorrect => {
+            let body = IncorrectBody { verified: false };
+            Box::new(Reply::json(401, &body))
+        }
         Code::OtpRequestExpired => session_expired(),
         Code::PhoneNumberNotAllowed | Code::InvalidPhoneNumber => {
             field("phone_number", "Enter a valid mobile number.")
@@ -191,7 +235,7 @@ fn drf(problem: Problem) -> Box<Reply> {
         | Code::ProviderUnavailable
         | Code::ProviderTimeout
         | Code::ServiceUnavailable
-        | Code::InternalError => Box::new(Reply::json(status, &json!({"error": title}))),
+        | Code::InternalError => Box::new(Reply::json(status, &ErrorBody { error: title })),
         Code::InvalidRequest
         | Code::TooManyAttempts
         | Code::RateLimited
@@ -212,15 +256,17 @@ fn drf(problem: Problem) -> Box<Reply> {
 }
 
 fn field(name: &str, message: &str) -> Box<Reply> {
-    Box::new(Reply::json(400, &json!({name: [message]})))
+    let faults = FaultsBody(BTreeMap::from([(name, [message])]));
+    Box::new(Reply::json(400, &faults))
 }
 
-fn detail(status: u16, message: &str) -> Box<Reply> {
-    Box::new(Reply::json(status, &json!({"detail": message})))
+fn detail(status: u16, detail: &str) -> Box<Reply> {
+    Box::new(Reply::json(status, &DetailBody { detail }))
 }
 
 fn session_expired() -> Box<Reply> {
-    Box::new(Reply::json(400, &json!({"error": "session expired"})))
+    let error = "session expired";
+    Box::new(Reply::json(400, &ErrorBody { error }))
 }
 
 /// The cookie that stands for a request: its id, sealed.

@@ -30,6 +30,9 @@ pub enum Limit {
 }
 
 impl Limit {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Cooldown, Self::Phone, Self::Ip, Self::Service];
+
     /// The name callers see.
     pub fn name(self) -> &'static str {
         match self {

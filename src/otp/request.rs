@@ -61,6 +61,15 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Pending,
+        Self::Verified,
+        Self::Expired,
+        Self::Locked,
+        Self::Failed,
+    ];
+
     /// The name callers see.
     pub fn name(self) -> &'static str {
         match self {
@@ -89,6 +98,15 @@ pub enum Delivery {
 }
 
 impl Delivery {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Queued,
+        Self::Sent,
+        Self::Delivered,
+        Self::Failed,
+        Self::Unknown,
+    ];
+
     /// The name in the database and for callers.
     pub fn name(self) -> &'static str {
         match self {
@@ -102,15 +120,9 @@ impl Delivery {
 
     /// Reads the name in the database.
     pub fn parse(name: &str) -> Option<Self> {
-        [
-            Self::Queued,
-            Self::Sent,
-            Self::Delivered,
-            Self::Failed,
-            Self::Unknown,
-        ]
-        .into_iter()
-        .find(|delivery| delivery.name() == name)
+        Self::ALL
+            .into_iter()
+            .find(|delivery| delivery.name() == name)
     }
 }
 

@@ -41,6 +41,7 @@ mod limits;
 mod metadata;
 mod model;
 mod oauth;
+mod openapi;
 mod provider;
 mod refresh;
 mod refresh_races;

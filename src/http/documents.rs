@@ -1,0 +1,58 @@
+//! What tells how to call the service: the OpenAPI document. Made once, served from memory.
+
+use actix_web::HttpResponse;
+use actix_web::web::Bytes;
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::call::Call;
+use super::conditional::unless_known;
+use super::openapi;
+
+/// It changes with releases only.
+const CACHE: &str = "public, max-age=300";
+
+/// The documents of one service.
+pub struct Documents {
+    openapi: Document,
+}
+
+struct Document {
+    content_type: &'static str,
+    body: Bytes,
+    tag: String,
+}
+
+impl Documents {
+    /// Makes them for a service with this issuer.
+    pub fn new(issuer: &str) -> Self {
+        let openapi = openapi::document(issuer).to_string();
+        Self {
+            openapi: Document::new("application/json", openapi.into()),
+        }
+    }
+}
+
+impl Document {
+    fn new(content_type: &'static str, body: Bytes) -> Self {
+        Self {
+            content_type,
+            tag: URL_SAFE_NO_PAD.encode(digest(&SHA256, &body)),
+            body,
+        }
+    }
+
+    fn answer(&self, call: &Call) -> HttpResponse {
+        unless_known(call.request(), &self.tag, CACHE, |response| {
+            response
+                .content_type(self.content_type)
+                .body(self.body.clone())
+        })
+    }
+}
+
+/// `GET /openapi.json`
+pub async fn openapi(call: Call) -> HttpResponse {
+    call.state.documents.openapi.answer(&call)
+}

@@ -1,0 +1,90 @@
+//! The OpenAPI document of the public listener (OpenAPI 3.1).
+//!
+//! Schemas of answers are derived from the types that are answered with; the rest is told here, one file for
+//! each of the handlers' files. `tests/openapi/` holds it against the service.
+
+mod discovery;
+mod headers;
+mod operation;
+mod otp;
+mod problems;
+pub mod schemas;
+mod security;
+mod sessions;
+mod token;
+mod tutorial;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use self::operation::Operation;
+use self::schemas::Schemas;
+
+const DESCRIPTION: &str = "\
+A code by SMS proves a phone, and becomes a signed JWT that other services check by themselves.
+
+Errors are `application/problem+json` (RFC 9457) with a `code` that never changes; the calls of OAuth and of the \
+tutorial have error bodies of their own. A wrong method is 405 (`method_not_allowed`, with `Allow`), an unknown path \
+404 (`not_found`). What answers GET answers HEAD too, without the body. Bodies have at most 16 KiB; unknown members \
+are ignored.";
+
+/// The document of a service with this issuer.
+pub fn document(issuer: &str) -> Value {
+    let operations = [
+        otp::operations(),
+        tutorial::operations(),
+        token::operations(),
+        sessions::operations(),
+        discovery::operations(),
+    ];
+    let schemas = [
+        otp::schemas,
+        tutorial::schemas,
+        token::schemas,
+        sessions::schemas,
+        discovery::schemas,
+    ];
+    let schemas = schemas
+        .into_iter()
+        .fold(Schemas::default(), |all, add| add(all))
+        .and(problems::schemas());
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "otp-auth",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": issuer}],
+        "tags": tags(),
+        "paths": paths(operations.into_iter().flatten()),
+        "components": {
+            "schemas": schemas.into_value(),
+            "headers": headers::all(),
+            "examples": problems::examples(issuer),
+            "securitySchemes": security::schemes(),
+        },
+    })
+}
+
+fn tags() -> Value {
+    json!([
+        {"name": "Codes", "description": "Texting a code, and checking what a user typed."},
+        {"name": "Tokens", "description": "Refreshing, revoking and asking about tokens."},
+        {"name": "Sessions", "description": "What a user sees and ends with an access token."},
+        {"name": "Discovery", "description": "What anyone may read."},
+        {"name": "Tutorial", "description": "The two calls of StartMessaging's tutorial."},
+    ])
+}
+
+fn paths(operations: impl Iterator<Item = Operation>) -> Value {
+    let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+    for operation in operations {
+        let (path, method) = (operation.path, operation.method);
+        let item = paths.entry(path).or_default();
+        item.insert(method.to_owned(), operation.into_value());
+    }
+    json!(paths)
+}
