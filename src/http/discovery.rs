@@ -32,6 +32,9 @@ pub(super) struct MetadataBody<'a> {
     introspection_endpoint: String,
     #[schema(format = Uri)]
     userinfo_endpoint: String,
+    /// For people.
+    #[schema(format = Uri)]
+    service_documentation: String,
     grant_types_supported: [&'static str; 1],
     /// Empty: there is no authorization endpoint.
     response_types_supported: [&'static str; 0],
@@ -79,6 +82,7 @@ pub async fn metadata(call: Call) -> HttpResponse {
         revocation_endpoint: at("/v1/token/revoke"),
         introspection_endpoint: at("/v1/token/introspect"),
         userinfo_endpoint: at("/v1/userinfo"),
+        service_documentation: at("/docs"),
         grant_types_supported: ["refresh_token"],
         response_types_supported: [],
         token_endpoint_auth_methods_supported: names,

@@ -22,6 +22,7 @@ pub mod openapi;
 pub mod otp;
 pub mod problem;
 pub(crate) mod query;
+pub mod reader;
 pub mod reply;
 pub mod revocations;
 pub mod sessions;
@@ -178,6 +179,9 @@ fn public() -> Vec<Served> {
         ),
         read("/problems/{code}", discovery::problem_page),
         read("/openapi.json", documents::openapi),
+        read("/docs", reader::page),
+        read("/docs/", reader::page),
+        read("/docs/{file}", reader::file),
     ]
 }
 

@@ -42,6 +42,9 @@ async fn the_metadata_agrees_with_reality(_: PgPoolOptions, connect: PgConnectOp
     assert_eq!(texts("response_types_supported"), Vec::<String>::new());
     assert_eq!(texts("grant_types_supported"), ["refresh_token"]);
 
+    let documentation = app.get(&at("service_documentation")).await;
+    assert_eq!(documentation.status, 200);
+
     // Every way to authenticate that is told works, and no other.
     for (endpoint, methods) in [
         ("token_endpoint", "token_endpoint_auth_methods_supported"),
@@ -81,7 +84,7 @@ async fn the_metadata_agrees_with_reality(_: PgPoolOptions, connect: PgConnectOp
         }
     }
     let names: Vec<&String> = metadata.as_object().unwrap().keys().collect();
-    assert_eq!(names.len(), 11, "a new line needs a check above: {names:?}");
+    assert_eq!(names.len(), 12, "a new line needs a check above: {names:?}");
 }
 
 /// Strangers may read it, from any page.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use otp_auth::http;
+use otp_auth::http::reader::Reader;
 use reqwest::Method;
 use serde_json::Value;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -10,6 +11,64 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use crate::support::{Answer, Instance, World};
 
 const PATH: &str = "/openapi.json";
+
+#[sqlx::test]
+async fn the_reader_is_served_below_the_path_of_the_issuer(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(connect).await;
+    for (issuer, base) in [
+        ("https://login.example", ""),
+        ("https://example.com/login", "/login"),
+    ] {
+        let app = world.instance_with(&[("SERVER__ISSUER", issuer)], "").await;
+        for path in ["/docs", "/docs/"] {
+            let page = app.get(path).await;
+            assert_eq!(page.status, 200, "{path}");
+            assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+            assert_eq!(page.header("x-content-type-options"), "nosniff");
+            assert_eq!(page.header("cache-control"), "public, max-age=300");
+            let policy = page.header("content-security-policy");
+            assert!(policy.contains("default-src 'none'"), "{policy}");
+            assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+            assert!(!policy.contains("unsafe"), "{policy}");
+            let link = format!(r#"href="{base}/openapi.json""#);
+            assert!(page.body.contains(&link), "{link}");
+            for file in Reader::files() {
+                let name = format!("\"{base}/docs/{file}\"");
+                assert!(page.body.contains(&name), "{name}");
+            }
+        }
+        for file in Reader::files() {
+            let answer = app.get(&format!("/docs/{file}")).await;
+            assert_eq!(answer.status, 200, "{file}");
+            assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        }
+    }
+}
+
+#[sqlx::test]
+async fn what_the_reader_does_not_have_is_a_problem(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
+    let app = world.instance().await;
+    for path in [
+        "/docs/index.html",
+        "/docs/start.js/",
+        "/docs/a/b",
+        "/docs/..%2fconfig",
+        "/docsx",
+    ] {
+        let answer = app.get(path).await;
+        assert_eq!(answer.problem(), (404, "not_found".to_owned()), "{path}");
+    }
+    for path in ["/docs", "/docs/", "/docs/start.js"] {
+        let answer = Answer::of(app.request(Method::POST, path)).await;
+        let expected = (405, "method_not_allowed".to_owned());
+        assert_eq!(answer.problem(), expected, "{path}");
+        assert_eq!(answer.header("allow"), "GET, HEAD", "{path}");
+    }
+}
 
 /// A path with something in place of its parameters.
 fn filled(path: &str) -> String {

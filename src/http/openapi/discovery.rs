@@ -7,6 +7,7 @@ use super::operation::{Answer, Operation};
 use super::schemas::{self, Schemas};
 use crate::http::codes::Code;
 use crate::http::discovery::MetadataBody;
+use crate::http::reader::Reader;
 
 const TAG: &str = "Discovery";
 
@@ -16,7 +17,15 @@ pub(super) fn schemas(all: Schemas) -> Schemas {
 }
 
 pub(super) fn operations() -> Vec<Operation> {
-    vec![jwks(), metadata(), problem_page(), document()]
+    vec![
+        jwks(),
+        metadata(),
+        problem_page(),
+        document(),
+        reader("/docs", "readDocs"),
+        reader("/docs/", "readDocsSlash"),
+        reader_file(),
+    ]
 }
 
 fn jwks() -> Operation {
@@ -84,6 +93,7 @@ fn metadata() -> Operation {
         "revocation_endpoint": "https://login.example/v1/token/revoke",
         "introspection_endpoint": "https://login.example/v1/token/introspect",
         "userinfo_endpoint": "https://login.example/v1/userinfo",
+        "service_documentation": "https://login.example/docs",
         "grant_types_supported": ["refresh_token"],
         "response_types_supported": [],
         "token_endpoint_auth_methods_supported": [ways[0], ways[1], "none"],
@@ -118,17 +128,7 @@ fn problem_page() -> Operation {
         &json!({"type": "string", "enum": Code::ALL.map(Code::name)}),
         "rate_limited",
     )
-    .answer(
-        200,
-        Answer::new("The page.")
-            .body(
-                "text/html; charset=utf-8",
-                &json!({"type": "string"}),
-                &[("page", json!("<!doctype html>"))],
-            )
-            .header("Cache-Control")
-            .header("Content-Security-Policy"),
-    )
+    .answer(200, page().header("Cache-Control"))
     .problems(&[Code::NotFound])
 }
 
@@ -152,6 +152,54 @@ fn document() -> Operation {
     });
     let this = Answer::new("The document.").body("application/json", &schema, &[("this", example)]);
     kept(call, this)
+}
+
+fn reader(path: &'static str, id: &str) -> Operation {
+    let call = Operation::new(
+        ("get", path),
+        (TAG, id),
+        "This document, for people",
+        "A page that shows every call and tries it out. It fetches nothing from elsewhere.",
+    );
+    kept(call, page())
+}
+
+fn reader_file() -> Operation {
+    let call = Operation::new(
+        ("get", "/docs/{file}"),
+        (TAG, "readDocsFile"),
+        "A file of that page",
+        "Its script or its style, always compressed.",
+    )
+    .in_path(
+        "file",
+        "Its name.",
+        &json!({"type": "string", "enum": Reader::files()}),
+        "start.js",
+    );
+    let text = json!({"type": "string"});
+    let file = Answer::new("The file.")
+        .body(
+            "text/javascript; charset=utf-8",
+            &text,
+            &[("script", json!("SwaggerUIBundle({})"))],
+        )
+        .body(
+            "text/css; charset=utf-8",
+            &text,
+            &[("style", json!(".swagger-ui {}"))],
+        );
+    kept(call, file).problems(&[Code::NotFound])
+}
+
+fn page() -> Answer {
+    Answer::new("The page.")
+        .body(
+            "text/html; charset=utf-8",
+            &json!({"type": "string"}),
+            &[("page", json!("<!doctype html>"))],
+        )
+        .header("Content-Security-Policy")
 }
 
 /// A call whose answer may be kept, and is not sent again to whom has it.
