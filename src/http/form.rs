@@ -66,10 +66,19 @@ impl OauthBody<'_> {
 }
 
 impl Form {
-    /// Reads a form. As RFC 6749 section 3.2 says, a parameter without a value counts as left out, and
-    /// one that comes twice is refused, except where several make sense.
+    /// Reads a form. As RFC 6749 section 3.2 says, a parameter without a value counts as left out, one that
+    /// comes twice is refused, and those that nobody knows are ignored.
     pub fn parse(call: &Call, body: &[u8]) -> Result<Self, OauthError> {
-        const SEVERAL: [&str; 1] = ["audience"];
+        // There may be several `audience`.
+        const ONCE: [&str; 7] = [
+            "client_id",
+            "client_secret",
+            "grant_type",
+            "refresh_token",
+            "scope",
+            "token",
+            "token_type_hint",
+        ];
         if !call.header(&CONTENT_TYPE).is_some_and(is_form) {
             let problem = Problem::new(Code::UnsupportedMediaType);
             let detail = "Send the body as Content-Type: application/x-www-form-urlencoded.";
@@ -79,7 +88,7 @@ impl Form {
         let given: Vec<(String, String)> = given.filter(|(_, value)| !value.is_empty()).collect();
         for (at, (name, _)) in given.iter().enumerate() {
             let is_again = given.iter().take(at).any(|(before, _)| before == name);
-            if is_again && !SEVERAL.contains(&name.as_str()) {
+            if is_again && ONCE.contains(&name.as_str()) {
                 return Err(OauthError::Request("a parameter is given twice"));
             }
         }

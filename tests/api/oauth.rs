@@ -111,6 +111,31 @@ async fn each_mistake_has_its_error(_: PgPoolOptions, connect: PgConnectOptions)
     assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
+/// RFC 6749 section 3.2: what the server does not know it ignores, however often it comes.
+#[sqlx::test]
+async fn what_a_form_says_beside_is_ignored(_: PgPoolOptions, connect: PgConnectOptions) {
+    let world = World::new(connect).await;
+    let app = world.instance_with(&[], CLIENTS).await;
+    let login = world.log_in_as(&app, "web", PHONE).await;
+    let token = login.text("refresh_token");
+    let beside = [("resource", "a"), ("resource", "b"), ("", ""), ("", "x")];
+
+    let mut fields = vec![("grant_type", "refresh_token"), ("client_id", "web")];
+    fields.push(("refresh_token", &token));
+    fields.extend(beside);
+    let refreshed = app.post_form("/v1/token", &fields).await;
+    let next = refreshed.text("refresh_token");
+    let mut fields = vec![("client_id", "web"), ("token", &next)];
+    fields.extend(beside);
+    let revoked = app.post_form("/v1/token/revoke", &fields).await;
+    fields.push(("token", &next));
+    let twice = app.post_form("/v1/token/revoke", &fields).await;
+
+    assert_eq!((refreshed.status, revoked.status), (200, 200));
+    let expected = (400, "invalid_request".to_owned());
+    assert_eq!(twice.oauth_error(), expected);
+}
+
 #[sqlx::test]
 async fn a_client_proves_itself_by_header_or_by_form(_: PgPoolOptions, connect: PgConnectOptions) {
     let world = World::new(connect).await;
