@@ -1,5 +1,5 @@
 //! The OpenAPI document: whole in itself, and the one in docs/. `tests/api/openapi.rs` holds it against the
-//! service, `tests/e2e/openapi.test.mjs` lets others read it.
+//! service, `tests/e2e/openapi.test.mjs` has others read it and call what it tells.
 
 #![expect(
     clippy::unwrap_used,

@@ -139,12 +139,20 @@ fn document() -> Operation {
         "This document",
         "OpenAPI 3.1.",
     );
+    let part = || json!({"type": "object"});
     let schema = json!({
         "type": "object",
         "required": ["openapi", "info", "servers", "paths", "components"],
+        "properties": {
+            "openapi": {"type": "string", "enum": [super::VERSION]},
+            "info": part(),
+            "servers": {"type": "array", "items": part()},
+            "paths": part(),
+            "components": part(),
+        },
     });
     let example = json!({
-        "openapi": "3.1.0",
+        "openapi": super::VERSION,
         "info": {"title": "otp-auth", "version": env!("CARGO_PKG_VERSION")},
         "servers": [{"url": "https://login.example"}],
         "paths": {},

@@ -21,6 +21,8 @@ use serde_json::{Map, Value, json};
 use self::operation::Operation;
 use self::schemas::Schemas;
 
+/// Of the language that the document is in.
+const VERSION: &str = "3.1.0";
 const DESCRIPTION: &str = "\
 A code by SMS proves a phone, and becomes a signed JWT that other services check by themselves.
 
@@ -50,7 +52,7 @@ pub fn document(issuer: &str) -> Value {
         .fold(Schemas::default(), |all, add| add(all))
         .and(problems::schemas());
     json!({
-        "openapi": "3.1.0",
+        "openapi": VERSION,
         "info": {
             "title": "otp-auth",
             "version": env!("CARGO_PKG_VERSION"),

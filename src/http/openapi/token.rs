@@ -21,6 +21,7 @@ const REFRESH_TOKEN: &str = "rt_AaIHN02oh1xW";
 struct TokenForm {
     #[schema(schema_with = schemas::grant_type)]
     grant_type: String,
+    #[schema(min_length = 1)]
     refresh_token: String,
     /// Less than the last ones had, if wanted; with one blank between.
     #[schema(nullable = false, pattern = "^$|^[!#-\\[\\]-~]+( [!#-\\[\\]-~]+)*$")]
@@ -57,6 +58,9 @@ struct RefreshRequest {
 struct AboutToken {
     #[schema(min_length = 1)]
     token: String,
+    /// Makes no difference: the kinds are told apart.
+    #[schema(nullable = false)]
+    token_type_hint: Option<String>,
     /// Of a client that does not use HTTP Basic.
     #[schema(nullable = false)]
     client_id: Option<String>,

@@ -14,10 +14,10 @@ export const PATIENCE = 30_000;
 export const OTP_AUTH = process.env.OTP_AUTH_PROGRAM;
 
 /** Waits for a promise, but not for ever; `tell` says what there was instead. */
-export async function soon(promise, what, tell = () => '') {
+export async function soon(promise, what, tell = () => '', patience = PATIENCE) {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`gave up waiting for ${what}\n${tell()}`)), PATIENCE);
+    timer = setTimeout(() => reject(new Error(`gave up waiting for ${what}\n${tell()}`)), patience);
   });
   try {
     return await Promise.race([promise, late]);
@@ -105,8 +105,8 @@ export class Program {
   }
 
   /** Waits for its end: `{ code, signal }`. */
-  ended() {
-    return soon(this.#ended, `the end of ${this.name}`, () => this.#tail());
+  ended(patience = PATIENCE) {
+    return soon(this.#ended, `the end of ${this.name}`, () => this.#tail(), patience);
   }
 
   signal(name) {
@@ -140,9 +140,9 @@ export class Program {
 }
 
 /** Runs a program to its end: `{ code, signal, stdout, stderr }`. */
-export async function run(program, args, options) {
+export async function run(program, args, { patience, ...options } = {}) {
   const started = new Program(program, args, options);
-  const end = await started.ended();
+  const end = await started.ended(patience);
   return { ...end, stdout: started.text('stdout'), stderr: started.text('stderr') };
 }
 
