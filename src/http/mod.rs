@@ -140,11 +140,23 @@ impl HttpServiceFactory for Served {
     }
 }
 
+/// What gateways call, with any method.
+fn gateway() -> Vec<Served> {
+    let any = |path, handler: Route| served(&[path]).route(handler);
+    vec![
+        any("/v1/authorize", web::to(authorize::authorize)),
+        any(
+            "/v1/authorize/{tail:.*}",
+            web::to(authorize::authorize_below),
+        ),
+    ]
+}
+
 /// What gateways call, which must stay outside of everything that answers by itself, as CORS does.
 pub fn gateway_routes(config: &mut ServiceConfig) {
-    config
-        .service(web::resource("/v1/authorize").to(authorize::authorize))
-        .service(web::resource("/v1/authorize/{tail:.*}").to(authorize::authorize_below));
+    for served in gateway() {
+        config.service(served);
+    }
 }
 
 /// The public listener's other routes. `web::resource` answers 405 with `Allow` for other methods.
@@ -194,11 +206,12 @@ pub fn public_routes(config: &mut ServiceConfig) {
     config.default_service(web::to(call::not_found));
 }
 
-/// The paths of the public listener, with their parameters in braces.
+/// The paths of the public listener, with the names of their parameters in braces.
 pub fn public_paths() -> Vec<String> {
-    public()
-        .into_iter()
+    let paths = gateway().into_iter().chain(public());
+    paths
         .flat_map(|served| served.paths)
+        .map(|path| path.replace(":.*}", "}"))
         .collect()
 }
 

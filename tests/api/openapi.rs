@@ -95,6 +95,11 @@ async fn allowed(app: &Instance, path: &str) -> BTreeSet<String> {
     allow.split(", ").map(str::to_owned).collect()
 }
 
+/// What gateways call has no method that is not allowed.
+fn takes_any_method(path: &str) -> bool {
+    path.starts_with("/v1/authorize")
+}
+
 /// The methods that a path of the document tells, and HEAD, which goes without saying.
 fn told(item: &Value) -> BTreeSet<String> {
     let methods = item.as_object().unwrap().keys();
@@ -117,19 +122,21 @@ async fn the_document_tells_every_call_and_no_other(_: PgPoolOptions, connect: P
     assert_eq!(told_paths, served);
 
     for (path, item) in paths {
-        assert_eq!(told(item), allowed(&app, path).await, "{path}");
-        for method in told(item) {
+        let mut methods = told(item);
+        if takes_any_method(path) {
+            let others = ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "ODD"];
+            methods.extend(others.map(str::to_owned));
+        } else {
+            assert_eq!(methods, allowed(&app, path).await, "{path}");
+        }
+        for method in methods {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             let answer = Answer::of(app.request(method.clone(), &filled(path))).await;
             let status = answer.status.to_string();
-            let of_get = &item[if method == Method::HEAD {
-                "get"
-            } else {
-                method.as_str()
-            }
-            .to_lowercase()];
+            let name = method.as_str().to_lowercase();
+            let call = item.get(&name).unwrap_or_else(|| &item["get"]);
             assert!(
-                of_get["responses"].get(&status).is_some(),
+                call["responses"].get(&status).is_some(),
                 "{method} {path} answers {status}, which is not told"
             );
         }

@@ -68,7 +68,7 @@ describe('the reader', () => {
 
   test('forgets what was typed', async () => {
     const page = await open('/docs');
-    await page.getByRole('button', { name: 'Authorize' }).click();
+    await page.getByRole('button', { name: 'Authorize', exact: true }).click();
     const token = 'a-token-that-nobody-must-find';
     const user = page.locator('.auth-container', { hasText: 'user (http, Bearer)' });
     await user.locator('input').fill(token);

@@ -59,6 +59,41 @@ pub(super) fn all() -> Map<String, Value> {
             "schema": {"type": "string"},
             "example": "default-src 'none'",
         },
+        "X-Auth-Subject": {
+            "required": true,
+            "description": "The user: `sub` of the token.",
+            "schema": {"type": "string", "format": "uuid"},
+            "example": "7c3f23f2-5302-42b8-a93e-d1306e5bf0d0",
+        },
+        "X-Auth-Session": {
+            "required": true,
+            "description": "The session: `sid` of the token.",
+            "schema": {"type": "string", "format": "uuid"},
+            "example": "01a20737-4da8-7c5d-96e9-0c829bc0fa1b",
+        },
+        "X-Auth-Client": {
+            "required": true,
+            "description": "The client that the user logged in with.",
+            "schema": {"type": "string", "minLength": 1},
+            "example": "web",
+        },
+        "X-Auth-Scope": {
+            "required": true,
+            "description": "The scopes of the token with one blank between; empty if there is none.",
+            "schema": {"type": "string"},
+            "example": "orders.read phone",
+        },
+        "X-Auth-Expires": {
+            "required": true,
+            "description": "When the token ends.",
+            "schema": {"type": "string", "format": "date-time"},
+            "example": "2026-11-23T07:18:24.000Z",
+        },
+        "X-Auth-Phone": {
+            "description": "The number in E.164, with scope `phone` only.",
+            "schema": {"type": "string", "pattern": r"^\+[0-9]{1,15}$"},
+            "example": "+919876543210",
+        },
         "Set-Cookie": {
             "required": true,
             "description": "`HttpOnly`, `SameSite=Lax`, of `/auth`; `Secure` where the issuer is https.",

@@ -3,6 +3,7 @@
 //! Schemas of answers are derived from the types that are answered with; the rest is told here, one file for
 //! each of the handlers' files. `tests/openapi/` holds it against the service.
 
+mod authorize;
 mod discovery;
 mod headers;
 mod operation;
@@ -38,6 +39,7 @@ pub fn document(issuer: &str) -> Value {
         tutorial::operations(),
         token::operations(),
         sessions::operations(),
+        authorize::operations(),
         discovery::operations(),
     ];
     let schemas = [
@@ -76,6 +78,7 @@ fn tags() -> Value {
         {"name": "Codes", "description": "Texting a code, and checking what a user typed."},
         {"name": "Tokens", "description": "Refreshing, revoking and asking about tokens."},
         {"name": "Sessions", "description": "What a user sees and ends with an access token."},
+        {"name": "Gateway", "description": "Whether a gateway may let a request through."},
         {"name": "Discovery", "description": "What anyone may read."},
         {"name": "Tutorial", "description": "The two calls of StartMessaging's tutorial."},
     ])

@@ -264,6 +264,11 @@ pub(super) fn signed_in() -> Answer {
         )
         .link("readUser", "Tells who the user is.", &with_token)
         .link(
+            "authorize",
+            "Tells whether a gateway lets it through.",
+            &with_token,
+        )
+        .link(
             "endSession",
             "Logs out.",
             &json!({"parameters": {

@@ -38,7 +38,7 @@ def sent(phone):
     return post("/v1/otp/send", {"phone_number": phone}).json()["request_id"]
 
 
-@schemathesis.auth().skip_for(tag=["Sessions", "Discovery"])
+@schemathesis.auth().skip_for(tag=["Sessions", "Gateway", "Discovery"])
 class Client:
     """A confidential client."""
 
@@ -49,7 +49,7 @@ class Client:
         case.headers = {**(case.headers or {}), "Authorization": f"Basic {pair}"}
 
 
-@schemathesis.auth(refresh_interval=None).apply_to(tag="Sessions")
+@schemathesis.auth(refresh_interval=None).apply_to(tag=["Sessions", "Gateway"])
 class User:
     """Always the same, who logs in for every call: some of them log out."""
 
