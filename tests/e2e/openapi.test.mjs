@@ -68,6 +68,7 @@ describe('a service that is called as its document says', () => {
       const env = environment({
         SCHEMATHESIS_HOOKS: path('openapi/hooks.py'),
         PYTHONDONTWRITEBYTECODE: '1',
+        HYPOTHESIS_STORAGE_DIRECTORY: world.directory,
         SERVICE: url,
         CLIENT_ID: 'shop',
         CLIENT_SECRET: SECRET,
