@@ -5,6 +5,7 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::http::header::{ETag, EntityTag, Header as _, IfNoneMatch};
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::call::Call;
@@ -17,21 +18,32 @@ use crate::revocation::{News, Revocation};
 
 /// Longest wait for something new, in seconds: proxies commonly give an answer 60 s to begin (nginx,
 /// `proxy_read_timeout`).
-const LONGEST_WAIT: u64 = 55;
+pub(super) const LONGEST_WAIT: u64 = 55;
 
-#[derive(Serialize)]
-struct FeedBody {
+/// What ended before its tokens, after the cursor that was sent.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Revocations)]
+pub(super) struct FeedBody {
     /// Text, for clients whose numbers are floating point; they hand it back as it is.
+    #[schema(pattern = "^[0-9]+$")]
     cursor: String,
     revocations: Vec<RevocationBody>,
 }
 
-#[derive(Serialize)]
-struct RevocationBody {
+/// Tokens that are not good any more.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Revocation)]
+pub(super) struct RevocationBody {
+    /// The session whose tokens they are; without it, all sessions of the user.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     sid: Option<Uuid>,
+    /// The user.
     sub: Uuid,
+    #[schema(format = DateTime)]
     revoked_at: String,
+    /// When the last of them ends by itself.
+    #[schema(format = DateTime)]
     expires_at: String,
 }
 

@@ -9,6 +9,7 @@ mod headers;
 mod operation;
 mod otp;
 mod problems;
+mod revocations;
 pub mod schemas;
 mod security;
 mod sessions;
@@ -38,6 +39,7 @@ pub fn document(issuer: &str) -> Value {
         otp::operations(),
         tutorial::operations(),
         token::operations(),
+        revocations::operations(),
         sessions::operations(),
         authorize::operations(),
         discovery::operations(),
@@ -46,6 +48,7 @@ pub fn document(issuer: &str) -> Value {
         otp::schemas,
         tutorial::schemas,
         token::schemas,
+        revocations::schemas,
         sessions::schemas,
         discovery::schemas,
     ];

@@ -25,6 +25,11 @@ pub(super) fn schemes() -> Value {
     })
 }
 
+/// A confidential client.
+pub(super) fn client() -> Value {
+    json!([{"client": []}])
+}
+
 /// A confidential client, or a public one that the body names.
 pub(super) fn client_or_named() -> Value {
     json!([{}, {"client": []}])
