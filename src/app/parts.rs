@@ -139,11 +139,7 @@ pub(super) fn state(
             lease,
         },
         max_staleness: settings.gateway.max_staleness,
-        gateway: Gateway::new(
-            Remembered::new(Arc::clone(&own_tokens), settings.gateway.cached_tokens),
-            Arc::clone(&revocations),
-            settings.gateway.cookie.clone(),
-        ),
+        gateway: gateway(settings, &own_tokens, &revocations),
         revocations,
         own_tokens,
         documents: Documents::new(&issuer),
@@ -163,6 +159,14 @@ pub(super) fn state(
         provider,
         metrics,
     })
+}
+
+fn gateway(settings: &Settings, tokens: &Arc<OwnTokens>, ended: &Arc<Revocations>) -> Gateway {
+    Gateway::new(
+        Remembered::new(Arc::clone(tokens), settings.gateway.cached_tokens),
+        Arc::clone(ended),
+        settings.gateway.cookie.clone(),
+    )
 }
 
 fn sessions(
