@@ -13,6 +13,8 @@ use crate::random::RandomUnavailable;
 /// together take turns.
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
 
+/// Names the connections of this service to PostgreSQL.
+pub(crate) const SERVICE: &str = "otp-auth";
 /// How long an idle connection is taken to stand without being asked.
 const TRUSTED_WHILE: Duration = Duration::from_secs(1);
 /// Least time to wait for the database when the program starts.
@@ -59,21 +61,26 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// Opens a pool; no connection is made before the first statement.
-pub fn pool(options: &DatabaseOptions) -> Result<PgPool, sqlx::Error> {
+/// How the service connects.
+pub(crate) fn connect_options(options: &DatabaseOptions) -> Result<PgConnectOptions, sqlx::Error> {
     let timeout = options.statement_timeout.as_millis().to_string();
     // A process that stands still in the middle of a transaction must not keep all others from sending:
     // they wait no longer than for a statement, so it loses its locks before they give up.
     let idle_timeout = (options.statement_timeout / 2).as_millis().to_string();
-    let connect = options
+    Ok(options
         .url
         .expose_secret()
         .parse::<PgConnectOptions>()?
-        .application_name("otp-auth")
+        .application_name(SERVICE)
         .options([
             ("statement_timeout", timeout.as_str()),
             ("idle_in_transaction_session_timeout", idle_timeout.as_str()),
-        ]);
+        ]))
+}
+
+/// Opens a pool; no connection is made before the first statement.
+pub fn pool(options: &DatabaseOptions) -> Result<PgPool, sqlx::Error> {
+    let connect = connect_options(options)?;
     Ok(PgPoolOptions::new()
         .max_connections(options.max_connections)
         .acquire_timeout(options.acquire_timeout)

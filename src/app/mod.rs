@@ -34,6 +34,8 @@ use crate::session::Sessions;
 use crate::token::keys::{Keeper, KeyError, SigningKeys};
 use crate::verifier::ExpectedError;
 
+pub(crate) use parts::{resolver, startmessaging, webhook_timeouts};
+
 /// What the service takes from its surroundings.
 #[derive(Clone)]
 pub struct Deps {
@@ -273,8 +275,19 @@ pub async fn keeper(settings: &Settings, deps: &Deps) -> Result<Keeper, StartErr
     Ok(keys::keeper(settings, deps, keyring, pool))
 }
 
+/// The same over connections as the service itself has them, none of which is made yet: for who looks at a
+/// deployment.
+pub(crate) fn keeper_over(
+    settings: &Settings,
+    deps: &Deps,
+    pool: PgPool,
+) -> Result<Keeper, StartError> {
+    let keyring = Arc::new(Keyring::derive(&settings.secrets.master_key)?);
+    Ok(keys::keeper(settings, deps, keyring, pool))
+}
+
 /// How the settings say to reach the database.
-fn database_options(settings: &Settings) -> DatabaseOptions {
+pub(crate) fn database_options(settings: &Settings) -> DatabaseOptions {
     DatabaseOptions {
         url: settings.database.url.clone(),
         max_connections: settings.database.max_connections,

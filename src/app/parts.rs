@@ -16,7 +16,7 @@ use super::{Deps, StartError};
 use crate::alerts::{Alerts, Hook};
 use crate::audit::Audit;
 use crate::clock::Clock;
-use crate::config::{ProviderKind, Settings};
+use crate::config::{self, ProviderKind, Settings};
 use crate::gateway::{Gateway, Remembered};
 use crate::http::State;
 use crate::http::admin::Denials;
@@ -209,25 +209,13 @@ fn provider(
     clock: &Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 ) -> Result<Provider, BuildError> {
-    let lookup = Arc::new(SystemLookup);
-    let resolver = CachingResolver::new(ResolverPolicy::default(), lookup, Arc::clone(clock));
+    let resolver = resolver(clock);
     let rate = |per_second, burst| Quota::per_second(per_second).allow_burst(burst);
     let (vendor, rate, total): (Box<dyn Vendor>, _, _) = match &settings.provider.kind {
         ProviderKind::StartMessaging => {
             let own = &settings.startmessaging;
-            let options = StartMessagingOptions {
-                base_url: own.base_url.clone(),
-                api_key: own.api_key.clone(),
-                code_owner: own.code_owner,
-                template_id: own.template_id,
-                app_name: own.app_name.clone(),
-                timeouts: Timeouts {
-                    connect: own.connect_timeout,
-                    total: own.timeout,
-                },
-            };
             (
-                Box::new(StartMessaging::new(options, resolver)?),
+                Box::new(StartMessaging::new(startmessaging(own), resolver)?),
                 Some(rate(own.requests_per_second, own.burst)),
                 own.timeout,
             )
@@ -237,10 +225,7 @@ fn provider(
                 url: own.url.clone(),
                 secret: Zeroizing::new(own.secret.expose_secret().clone()),
                 app_name: own.app_name.clone(),
-                timeouts: Timeouts {
-                    connect: own.connect_timeout,
-                    total: own.timeout,
-                },
+                timeouts: webhook_timeouts(own),
             };
             (
                 Box::new(Webhook::new(options, resolver, Arc::clone(clock))?),
@@ -265,6 +250,33 @@ fn provider(
         Arc::clone(clock),
         metrics,
     ))
+}
+
+/// How a vendor's address is found.
+pub(crate) fn resolver(clock: &Arc<dyn Clock>) -> CachingResolver {
+    let lookup = Arc::new(SystemLookup);
+    CachingResolver::new(ResolverPolicy::default(), lookup, Arc::clone(clock))
+}
+
+pub(crate) fn startmessaging(own: &config::StartMessaging) -> StartMessagingOptions {
+    StartMessagingOptions {
+        base_url: own.base_url.clone(),
+        api_key: own.api_key.clone(),
+        code_owner: own.code_owner,
+        template_id: own.template_id,
+        app_name: own.app_name.clone(),
+        timeouts: Timeouts {
+            connect: own.connect_timeout,
+            total: own.timeout,
+        },
+    }
+}
+
+pub(crate) fn webhook_timeouts(own: &config::Webhook) -> Timeouts {
+    Timeouts {
+        connect: own.connect_timeout,
+        total: own.timeout,
+    }
 }
 
 /// Where spending warnings go.
