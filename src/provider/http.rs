@@ -79,13 +79,22 @@ pub(super) fn join(base: &Url, path: &str) -> Result<Url, BuildError> {
 
 /// Makes one call. An error says whether it can have had an effect.
 pub(super) async fn exchange(request: RequestBuilder) -> Result<Answer, ProviderError> {
-    let response = request.send().await.map_err(|error| {
+    read(begin(request).await?).await
+}
+
+/// The first half of an exchange: what there is before the body.
+pub(super) async fn begin(request: RequestBuilder) -> Result<Response, ProviderError> {
+    request.send().await.map_err(|error| {
         if error.is_connect() {
             ProviderError::Unreachable(error.without_url())
         } else {
             broken(error)
         }
-    })?;
+    })
+}
+
+/// The second half.
+pub(super) async fn read(response: Response) -> Result<Answer, ProviderError> {
     let status = response.status().as_u16();
     let retry_after = retry_after(response.headers());
     let body = read_limited(response).await?;

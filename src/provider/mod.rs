@@ -14,6 +14,7 @@ pub mod breaker;
 pub mod error;
 pub mod guard;
 mod http;
+pub mod probe;
 pub mod resolver;
 pub mod startmessaging;
 pub mod webhook;

@@ -19,13 +19,13 @@ const NUMBER_WINDOW: Duration = Duration::from_mins(5);
 const THROTTLE_WINDOW: Duration = Duration::from_secs(10);
 
 /// The envelope around every answer.
-struct Envelope {
+pub(super) struct Envelope {
     success: Option<bool>,
     members: Map<String, Value>,
 }
 
 impl Envelope {
-    fn of(answer: &Answer) -> Option<Self> {
+    pub(super) fn of(answer: &Answer) -> Option<Self> {
         let members = answer.members()?;
         let success = members.get("success").and_then(Value::as_bool);
         Some(Self { success, members })
@@ -41,7 +41,7 @@ impl Envelope {
     }
 
     /// The sentence of an error, in the real and in the tutorials' place.
-    fn message(&self) -> Option<&str> {
+    pub(super) fn message(&self) -> Option<&str> {
         let nested = self.members.get("error").and_then(|e| e.get("message"));
         nested.or_else(|| self.members.get("message"))?.as_str()
     }

@@ -8,6 +8,7 @@
 //! Which one is a setting, never guessed. What its answers mean is in `answer.rs`.
 
 mod answer;
+pub mod probe;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
@@ -91,14 +92,9 @@ impl StartMessaging {
         options: StartMessagingOptions,
         resolver: CachingResolver,
     ) -> Result<Self, BuildError> {
-        let mut key =
-            HeaderValue::from_str(options.api_key.expose_secret()).map_err(BuildError::Secret)?;
-        key.set_sensitive(true);
-        let mut headers = HeaderMap::new();
-        headers.insert(HeaderName::from_static("x-api-key"), key);
         let base = &options.base_url;
         Ok(Self {
-            http: http::client(headers, options.timeouts, resolver)?,
+            http: http::client(key_header(&options.api_key)?, options.timeouts, resolver)?,
             send_url: http::join(base, "otp/send")?,
             verify_url: http::join(base, "otp/verify")?,
             messages_url: http::join(base, "messages/")?,
@@ -149,6 +145,15 @@ impl StartMessaging {
         }
         answer::progress(&http::exchange(self.http.get(url)).await?)
     }
+}
+
+/// What shows whose account it is.
+fn key_header(api_key: &SecretString) -> Result<HeaderMap, BuildError> {
+    let mut key = HeaderValue::from_str(api_key.expose_secret()).map_err(BuildError::Secret)?;
+    key.set_sensitive(true);
+    let mut headers = HeaderMap::new();
+    headers.insert(HeaderName::from_static("x-api-key"), key);
+    Ok(headers)
 }
 
 impl Vendor for StartMessaging {
