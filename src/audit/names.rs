@@ -48,11 +48,13 @@ pub enum Action {
     SigningKeyImport,
     /// Called the admin API without its token.
     AdminDenied,
+    /// Made tokens that name nobody, to see what a gateway makes of them.
+    DoctorMint,
 }
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::OtpSend,
         Self::OtpResend,
         Self::OtpVerify,
@@ -73,6 +75,7 @@ impl Action {
         Self::SigningKeyRevoke,
         Self::SigningKeyImport,
         Self::AdminDenied,
+        Self::DoctorMint,
     ];
 
     /// The stable name.
@@ -98,6 +101,7 @@ impl Action {
             Self::SigningKeyRevoke => "signing_key.revoke",
             Self::SigningKeyImport => "signing_key.import",
             Self::AdminDenied => "admin.denied",
+            Self::DoctorMint => "doctor.mint",
         }
     }
 

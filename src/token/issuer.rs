@@ -16,6 +16,9 @@ use crate::phone::PhoneNumber;
 use crate::random::{self, Random, RandomUnavailable};
 use crate::session::LiveSession;
 
+/// `typ` of an access token (RFC 9068 section 2.1).
+pub(super) const TYPE: &str = "at+jwt";
+
 /// A signed access token. It cannot be printed.
 pub struct AccessToken {
     jwt: SecretString,
@@ -122,13 +125,23 @@ impl Issuer {
             phone_number_verified: phone.map(|_| true),
             own: &client.claims,
         };
-        let mut header = Header::new(draft.key.algorithm());
-        header.typ = Some("at+jwt".to_owned());
-        header.kid = Some(draft.key.kid().to_owned());
-        let jwt = jsonwebtoken::encode(&header, &claims, draft.key.private());
         Ok(AccessToken {
-            jwt: SecretString::from(jwt.map_err(IssueError::Sign)?),
+            jwt: sign(&draft.key, TYPE, draft.key.kid(), &claims)?,
             expires_in: Duration::from_secs(u64::try_from(exp - iat).unwrap_or(0)),
         })
     }
+}
+
+/// Signs claims, under a header that names this type and this key.
+pub(super) fn sign(
+    key: &SigningKey,
+    typ: &str,
+    kid: &str,
+    claims: &Claims<'_>,
+) -> Result<SecretString, IssueError> {
+    let mut header = Header::new(key.algorithm());
+    header.typ = Some(typ.to_owned());
+    header.kid = Some(kid.to_owned());
+    let jwt = jsonwebtoken::encode(&header, claims, key.private());
+    jwt.map(SecretString::from).map_err(IssueError::Sign)
 }

@@ -5,4 +5,5 @@ pub mod grant;
 pub mod issuer;
 pub mod keys;
 pub mod own;
+pub mod probe;
 pub mod refresh;

@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
+#[cfg(feature = "server")]
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
     RsaPublicKeyComponents,
@@ -160,6 +162,19 @@ impl KeySet {
     /// Whether a token may name this `kid`.
     pub fn contains(&self, kid: &str) -> bool {
         self.keys.contains_key(kid)
+    }
+
+    /// The key of this `kid` as X.509 has it (RFC 5280 section 4.1, `SubjectPublicKeyInfo`), in DER.
+    #[cfg(feature = "server")]
+    pub(crate) fn public_der(&self, kid: &str) -> Option<Vec<u8>> {
+        let der = AsDer::<PublicKeyX509Der<'_>>::as_der(&self.get(kid)?.public).ok()?;
+        Some(der.as_ref().to_vec())
+    }
+
+    /// How many keys there are.
+    #[cfg(feature = "server")]
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
     }
 
     /// Whether no token at all can be checked.

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use super::key::PrivateKey;
-use super::published;
+use super::published::{self, Published};
 use super::schedule::{self, KeyPolicy, KeyRecord, State, Step, in_state};
 use super::store::{self, Locked, NewKey, Place};
 use super::{KeyError, SigningKey};
@@ -83,6 +83,11 @@ impl Keeper {
     /// What is stored of the keys: active, next, retiring.
     pub async fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
         store::keys(&self.pool).await
+    }
+
+    /// The stored keys as a process would have them. Nothing is done that is due.
+    pub async fn published(&self) -> Result<Published, KeyError> {
+        Published::read(self.keys().await?, None, &self.pool, &self.keyring).await
     }
 
     /// What is due, if these are the keys.
