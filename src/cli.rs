@@ -1,5 +1,6 @@
 //! The commands of the `otp-auth` program.
 
+mod doctor;
 mod keys;
 
 use std::ffi::OsString;
@@ -19,10 +20,12 @@ use crate::clock::SystemClock;
 use crate::config::{ConfigError, Settings};
 use crate::dev::command::{self as dev, DevError, DevOptions};
 use crate::dev::test_database::{self, TestDatabaseError};
+use crate::doctor::Sources;
 use crate::http::openapi;
 use crate::random::SystemRandom;
 use crate::sandbox::{Mode, Sandbox, SandboxError, SandboxOptions};
 use crate::telemetry::{self, TelemetryError};
+use doctor::DoctorArguments;
 use keys::KeysCommand;
 pub use keys::KeysError;
 
@@ -58,6 +61,8 @@ enum Command {
     /// Looks after the keys that tokens are signed with, also while the service runs.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Checks a deployment from outside and in: 0 = nothing failed, 1 = something did, 2 = not run.
+    Doctor(DoctorArguments),
     /// Runs a local StartMessaging with an inbox, for development and tests.
     Sandbox {
         /// Where it listens.
@@ -135,7 +140,7 @@ pub async fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<ExitCod
     let now = deps().clock.now();
     let load = || Settings::load(environment.iter().cloned(), config, now);
     match cli.command {
-        Command::Serve => serve(&load()?).await?,
+        Command::Serve => Box::pin(serve(&load()?)).await?,
         Command::Dev {
             sandbox_bind,
             directory,
@@ -144,7 +149,8 @@ pub async fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<ExitCod
                 sandbox_bind,
                 directory,
             };
-            dev::run(environment, config, options, deps(), asked_to_stop()?).await?;
+            let stop = asked_to_stop()?;
+            Box::pin(dev::run(environment, config, options, deps(), stop)).await?;
         }
         Command::Migrate => {
             app::migrate(&load()?).await?;
@@ -154,6 +160,16 @@ pub async fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<ExitCod
         }
         Command::Keys(command) => {
             keys::run(command, &load()?, &deps(), &mut io::stdout()).await?;
+        }
+        Command::Doctor(arguments) => {
+            let (mut out, mut complaints) = (io::stdout(), io::stderr());
+            let sources = Sources {
+                environment: &environment,
+                file: config,
+            };
+            let deps = deps();
+            let (out, complaints) = (&mut out, &mut complaints);
+            return Ok(Box::pin(doctor::run(&arguments, sources, &deps, out, complaints)).await);
         }
         Command::Sandbox { bind, mode } => sandbox(bind, mode).await?,
         Command::Openapi { issuer } => {

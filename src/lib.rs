@@ -14,6 +14,7 @@
 //!              └── config, database, telemetry
 //! below all of them: audit, rules, client, phone, secrets, operation, limit, metrics, clock, random
 //! beside the service, for development: dev, sandbox
+//! beside it, for operators: doctor, which looks at a deployment from outside and in
 //! knowing nothing of this service, and for others too: verifier
 //! ```
 //!
@@ -108,6 +109,8 @@ pub mod database;
 pub mod dev;
 #[cfg(feature = "server")]
 pub mod device_receipt;
+#[cfg(feature = "server")]
+pub mod doctor;
 #[cfg(feature = "server")]
 pub mod gateway;
 #[cfg(feature = "server")]

@@ -6,9 +6,11 @@ mod answer;
 pub(crate) mod bench;
 mod clock;
 mod cut;
+pub(crate) mod doctor;
 mod gateway;
 pub(crate) mod keys;
 mod line;
+pub(crate) mod pooler;
 pub(crate) mod raw;
 mod session;
 
@@ -68,7 +70,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<TestClock>,
     pub(crate) sandbox: SandboxHandle,
     pub(crate) pool: PgPool,
-    connect: PgConnectOptions,
+    pub(crate) connect: PgConnectOptions,
     /// Dropped with the world: its instances stop and let go of the database, so that it can be
     /// thrown away.
     running: watch::Sender<()>,
