@@ -7,6 +7,7 @@ pub(crate) mod bench;
 mod clock;
 mod cut;
 pub(crate) mod doctor;
+pub(crate) mod doorman;
 mod gateway;
 pub(crate) mod keys;
 mod line;
