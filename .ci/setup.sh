@@ -99,9 +99,10 @@ browser() {
     return 1
 }
 
-# For the tests in a browser, with curl and with other people's token libraries.
+# For the tests in a browser, with curl, over TLS and with other people's token libraries.
 need_browser_and_scripts() {
     has curl || install "found no curl" curl
+    has openssl || install "found no openssl" openssl
     if ! browser >/dev/null; then
         if apt-cache show chromium >/dev/null 2>&1; then
             install "found no Chromium" chromium
