@@ -11,7 +11,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use uuid::Uuid;
 
 use crate::revocation_feed::feed;
-use crate::support::{Answer, CLIENTS, Instance, OFTEN, OTHER_PHONE, PHONE, SECRET, World};
+use crate::support::{Answer, CLIENTS, Instance, OFTEN, OTHER_PHONE, PHONE, World};
 
 /// The status that the hook gives a token.
 async fn status(app: &Instance, token: &str) -> u16 {
