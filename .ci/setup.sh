@@ -102,6 +102,7 @@ browser() {
 # For the tests in a browser, with curl, over TLS and with other people's token libraries.
 need_browser_and_scripts() {
     has curl || install "found no curl" curl
+    has jq || install "found no jq" jq
     has openssl || install "found no openssl" openssl
     if ! browser >/dev/null; then
         if apt-cache show chromium >/dev/null 2>&1; then
