@@ -1,0 +1,213 @@
+// The example services of examples/ and the walk of docs/siblings.md, against the real service. Prints a
+// table of every example and case.
+
+import assert from 'node:assert/strict';
+import { generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { SignJWT } from 'jose';
+
+import { call, get, post } from './support/http.mjs';
+import { logIn } from './support/login.mjs';
+import { OTP_AUTH, PATIENCE, environment, output } from './support/program.mjs';
+import { ISSUER, World, secretHash } from './support/service.mjs';
+import { file, startSiblings } from './support/sibling.mjs';
+import { bent, header, payload, signedWithPublicKey, unsigned } from './support/tokens.mjs';
+
+const SECRET = randomBytes(20).toString('hex');
+const CONFIG = `
+  [[clients]]
+  id = "orders"
+  secret_hash = "${secretHash(SECRET)}"
+  audience = "orders"
+  scopes = ["orders:read"]
+
+  [[clients]]
+  id = "plain"
+  audience = "orders"
+
+  [[clients]]
+  id = "billing"
+  audience = "billing"
+  scopes = ["orders:read"]
+`;
+const NAMES = ['sibling.rs', 'sibling.py', 'sibling.mjs'];
+/** Those that follow the feed of revocations. */
+const FOLLOWING = ['sibling.py', 'sibling.mjs'];
+
+let world, siblings, key, jwk, settings, phones = 0;
+const someone = () => `+9198764${10000 + (phones += 1)}`;
+const table = {};
+
+before(async () => {
+  world = await World.start({ config: CONFIG });
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  key = privateKey;
+  const pem = join(world.directory, 'key.pem');
+  await writeFile(pem, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+  const env = { ...world.env, OTP_AUTH_CONFIG: world.args[1] };
+  await output(OTP_AUTH, ['keys', 'import', pem, '--kid', 'ours', '--now'], { env });
+  const jwks = `${world.service.url}/.well-known/jwks.json`;
+  const limit = AbortSignal.timeout(PATIENCE);
+  while (!(jwk = (await get(jwks)).body.keys.find(({ kid }) => kid === 'ours'))) limit.throwIfAborted();
+  settings = {
+    OTP_AUTH_URL: world.service.url, ISSUER, AUDIENCE: 'orders', CLIENT_ID: 'orders', CLIENT_SECRET: SECRET,
+  };
+  siblings = await startSiblings(settings);
+});
+after(async () => {
+  await siblings?.stop();
+  await world?.stop();
+  console.table(table);
+});
+
+const bearer = (token) => ({ headers: { authorization: `Bearer ${token}` } });
+const orders = (name, token) => get(`${siblings.urls[name]}/orders`, token ? bearer(token) : {});
+const login = (name, phone_number) => post(`${siblings.urls[name]}/login`, { phone_number });
+const verify = (name, body) => post(`${siblings.urls[name]}/login/verify`, body);
+
+/** A token as otp-auth makes them, but for the changes. */
+function mint(token, changes = {}, changedHeader = {}) {
+  const signer = new SignJWT({ ...payload(token), jti: randomUUID(), ...changes });
+  return signer.setProtectedHeader({ ...header(token), kid: 'ours', alg: 'ES256', ...changedHeader }).sign(key);
+}
+
+/** Refused, and how: the status, and the challenge up to what differs between libraries. */
+const refusal = ({ status, headers }) => [status, headers.get('www-authenticate')?.split(',')[0]];
+const INVALID = [401, 'Bearer error="invalid_token"'];
+const problem = ({ status, headers, body }) => [status, body.code, headers.get('content-type')];
+const PROBLEM = 'application/problem+json';
+
+for (const name of NAMES) {
+  describe(name, () => {
+    let phone, request_id, token;
+    /** A cell of the table: what is told, against what must be. */
+    const cell = (what, run, expected) => test(what, async () => {
+      (table[what] ??= {})[name] = 'WRONG';
+      assert.deepEqual(await run(), expected);
+      table[what][name] = Array.isArray(expected) ? expected[0] : expected;
+    });
+
+    cell('login', async () => {
+      phone = someone();
+      const answer = await login(name, phone);
+      ({ request_id } = answer.body);
+      return [answer.status, answer.headers.get('cache-control')];
+    }, [201, 'no-store']);
+    cell('login again at once', async () => {
+      const answer = await login(name, phone);
+      assert.ok(Number(answer.headers.get('retry-after')) > 0);
+      assert.ok(answer.headers.has('ratelimit'));
+      assert.equal(answer.body.limit, 'cooldown');
+      return problem(answer);
+    }, [429, 'rate_limited', PROBLEM]);
+    cell('no phone number', async () => problem(await login(name, '12')), [400, 'invalid_phone_number', PROBLEM]);
+    cell('wrong code', async () => {
+      const right = await world.sandbox.code(phone);
+      const code = right === '000000' ? '000001' : '000000';
+      const answer = await verify(name, { request_id, code });
+      assert.equal(answer.body.attempts_remaining, 4);
+      return problem(answer);
+    }, [401, 'otp_incorrect', PROBLEM]);
+    cell('right code', async () => {
+      const answer = await verify(name, { request_id, code: await world.sandbox.code(phone) });
+      token = answer.body.access_token;
+      return answer.status;
+    }, 200);
+    cell('orders', async () => {
+      const { status, body } = await orders(name, token);
+      return [status, body];
+    }, [200, { get orders_of() { return payload(token).sub; } }]);
+    cell('no token', async () => refusal(await orders(name)), [401, 'Bearer']);
+    for (const [what, forge] of [
+      ['payload changed', () => bent(token, 1)],
+      ['signature changed', () => bent(token, 2)],
+      ['alg none', () => unsigned(token)],
+      ['HS256 with the public key', () => signedWithPublicKey(token, jwk)],
+      ['unknown kid', () => mint(token, {}, { kid: 'nobody' })],
+      ['expired', () => mint(token, { exp: Math.floor(Date.now() / 1000) - 60 })],
+      ['another issuer', () => mint(token, { iss: `${ISSUER}/` })],
+      ['another type', () => mint(token, {}, { typ: 'JWT' })],
+    ]) cell(what, async () => refusal(await orders(name, await forge())), INVALID);
+    cell('minted like these, but good', async () => (await orders(name, await mint(token))).status, 200);
+    cell('another audience', async () => {
+      const { access_token } = await logIn(world.service, world.sandbox, someone(), 'billing');
+      return refusal(await orders(name, access_token));
+    }, INVALID);
+    cell('no scope', async () => {
+      const { access_token } = await logIn(world.service, world.sandbox, someone(), 'plain');
+      return refusal(await orders(name, access_token));
+    }, [403, 'Bearer error="insufficient_scope"']);
+
+    const logOut = async () => {
+      const { access_token } = await logIn(world.service, world.sandbox, someone(), 'plain');
+      const own = await mint(access_token, { scope: 'orders:read' });
+      assert.equal((await orders(name, own)).status, 200);
+      const ended = await call('DELETE', `${world.service.url}/v1/sessions`, bearer(access_token));
+      assert.equal(ended.status, 204);
+      return own;
+    };
+    if (FOLLOWING.includes(name)) {
+      cell('logged out', async () => {
+        const own = await logOut();
+        const limit = AbortSignal.timeout(5_000);
+        let answer;
+        while ((answer = await orders(name, own)).status === 200) limit.throwIfAborted();
+        return refusal(answer);
+      }, INVALID);
+    }
+  });
+}
+
+test('the walk of docs/siblings.md', async () => {
+  const phone = someone();
+  const env = environment({ ...settings });
+  // A person reads the inbox meanwhile.
+  const inbox = `${world.sandbox.url}/sandbox/messages?phone=${encodeURIComponent(phone)}`;
+  const typed = 'until code=$(curl -sf "$0" | jq -er ".[0].code"); do :; done; echo "$code"';
+  const script = `bash -c '${typed}' "$INBOX" | "$WALK" "$PHONE"`;
+  const WALK = file('docs/examples/login.sh');
+  const told = await output('bash', ['-o', 'pipefail', '-c', script], {
+    env: { ...env, INBOX: inbox, WALK, PHONE: phone },
+  });
+  assert.match(told, /^logged in as [0-9a-f-]{36}\nrefreshed, for 900 s\nlogged out\n$/m);
+});
+
+describe('while otp-auth is away', () => {
+  let token;
+  before(async () => {
+    const { access_token } = await logIn(world.service, world.sandbox, someone(), 'plain');
+    token = await mint(access_token, { scope: 'orders:read' });
+    await world.service.stop();
+  });
+  for (const name of NAMES) {
+    test(name, async () => {
+      const row = (what) => (table[what] ??= {});
+      row('login while away')[name] = row('orders while away')[name] = 'WRONG';
+      const answers = [await login(name, someone()), await verify(name, { request_id: randomUUID(), code: '123456' })];
+      assert.deepEqual(answers.map(({ status }) => status), [502, 502]);
+      row('login while away')[name] = 502;
+      assert.equal((await orders(name, token)).status, 200);
+      row('orders while away')[name] = 200;
+    });
+  }
+});
+
+test('nothing that must stay secret is printed', async () => {
+  for (const program of siblings.programs) {
+    const said = program.lines.map(({ text }) => text).join('\n');
+    for (const secret of [SECRET, /eyJ/, /9198764/, /rt_/]) assert.doesNotMatch(said, new RegExp(secret));
+  }
+});
+
+test('each example is short: lines that are neither blank nor a comment', () => {
+  for (const [name, most] of Object.entries({
+    'sibling.rs': 90, 'sibling.py': 60, 'sibling.mjs': 60, 'revocations.py': 60, 'revocations.mjs': 60,
+  })) {
+    const lines = readFileSync(file(`examples/${name}`), 'utf8').split('\n');
+    const code = lines.filter((line) => line.trim() && !/^\s*(\/\/|#|""")/.test(line));
+    assert.ok(code.length < most, `${name}: ${code.length}`);
+  }
+});
