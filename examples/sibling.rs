@@ -8,6 +8,7 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use otp_auth::verifier::{Denied, Verifier, actix::Authenticated};
 use serde_json::{Value, json};
 
+/// What it takes to call otp-auth: its address, and this service's name and secret.
 struct OtpAuth(reqwest::Client, String, [String; 2]);
 
 async fn ask(request: HttpRequest, to: &OtpAuth, path: &str, body: Value) -> HttpResponse {
@@ -28,9 +29,11 @@ async fn ask(request: HttpRequest, to: &OtpAuth, path: &str, body: Value) -> Htt
     let call = call
         .header("content-type", "application/json")
         .body(body.to_string());
-    let failed = |error: reqwest::Error| match error.is_timeout() && !error.is_connect() {
-        true => HttpResponse::GatewayTimeout().finish(),
-        false => HttpResponse::BadGateway().finish(),
+    let failed = |error: reqwest::Error| {
+        if error.is_timeout() && !error.is_connect() {
+            return HttpResponse::GatewayTimeout().finish();
+        }
+        HttpResponse::BadGateway().finish()
     };
     let answer = match call.send().await {
         Ok(answer) => answer,
@@ -75,13 +78,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let url = env::var("OTP_AUTH_URL")?;
     let issuer = env::var("ISSUER").unwrap_or_else(|_| url.clone()); // as `iss` says it, to the byte
     let builder = Verifier::builder(issuer).audience(env::var("AUDIENCE")?);
+    let [id, secret] = [env::var("CLIENT_ID")?, env::var("CLIENT_SECRET")?];
+    let builder = builder.jwks_url(format!("{url}/.well-known/jwks.json"));
     let verifier = builder
-        .jwks_url(format!("{url}/.well-known/jwks.json"))
+        .revocations_at(format!("{url}/v1/revocations"), &id, &secret)
         .build()?;
     let wait = reqwest::Client::builder().connect_timeout(Duration::from_secs(2));
     let http = wait.timeout(Duration::from_secs(10)).build()?;
-    let client = [env::var("CLIENT_ID")?, env::var("CLIENT_SECRET")?];
-    let (verifier, to) = (Data::new(verifier), Data::new(OtpAuth(http, url, client)));
+    let to = Data::new(OtpAuth(http, url, [id, secret]));
+    let verifier = Data::new(verifier);
     let server = HttpServer::new(move || {
         let app = App::new().app_data(verifier.clone()).app_data(to.clone());
         let app = app

@@ -30,31 +30,50 @@ fn read(path: &str) -> String {
     fs::read_to_string(root.join(path)).unwrap()
 }
 
-#[test]
-fn the_examples_in_tokens_md_are_the_files_that_are_tested() {
-    let page = read("docs/tokens.md");
-
-    let shown = blocks(&page);
-
+/// The files that a page shows whole, each of which must be as shown.
+fn shown_whole(page: &str) -> BTreeSet<&str> {
+    let shown = blocks(page);
     for &(path, language, text) in &shown {
         let extension = Path::new(path).extension().and_then(|end| end.to_str());
         let expected = match extension {
             Some("py") => "python",
             Some("mjs") => "js",
             Some("rs") => "rust",
+            Some("sh") => "sh",
+            Some("toml") => "toml",
             other => panic!("{path}: no language is known for {other:?}"),
         };
         assert_eq!(language, expected, "{path}");
         assert_eq!(text, read(path), "{path} and its block differ");
     }
-    let paths: BTreeSet<&str> = shown.iter().map(|&(path, _, _)| path).collect();
+    shown.iter().map(|&(path, _, _)| path).collect()
+}
+
+#[test]
+fn the_examples_in_tokens_md_are_the_files_that_are_tested() {
     let expected = [
         "docs/examples/refresh.mjs",
         "docs/examples/verify.mjs",
         "docs/examples/verify.py",
         "examples/verify.rs",
     ];
-    assert_eq!(paths, BTreeSet::from(expected));
+    let page = read("docs/tokens.md");
+    assert_eq!(shown_whole(&page), BTreeSet::from(expected));
+}
+
+#[test]
+fn the_examples_in_siblings_md_are_the_files_that_are_tested() {
+    let expected = [
+        "docs/examples/login.sh",
+        "docs/examples/orders.toml",
+        "examples/revocations.mjs",
+        "examples/revocations.py",
+        "examples/sibling.mjs",
+        "examples/sibling.py",
+        "examples/sibling.rs",
+    ];
+    let page = read("docs/siblings.md");
+    assert_eq!(shown_whole(&page), BTreeSet::from(expected));
 }
 
 #[test]
