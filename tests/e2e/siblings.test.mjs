@@ -3,8 +3,10 @@
 
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { SignJWT } from 'jose';
@@ -185,6 +187,30 @@ describe('while otp-auth is away', () => {
       row('orders while away')[name] = 200;
     });
   }
+});
+
+test('what is sent to an otp-auth that never answers, and what is made of that', async (t) => {
+  const asked = new Map();
+  const silent = createServer((request, response) => {
+    if (request.url === '/v1/otp/send') asked.set(request.headers['idempotency-key'], request.headers);
+    else response.writeHead(404).end();
+  }).listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  t.after(() => [silent.closeAllConnections(), silent.close()]);
+  const lost = await startSiblings({ ...settings, OTP_AUTH_URL: `http://127.0.0.1:${silent.address().port}` });
+  t.after(lost.stop);
+  const token = await new SignJWT({}).setProtectedHeader({ alg: 'ES256', kid: 'ours', typ: 'at+jwt' }).sign(key);
+  await Promise.all(NAMES.map(async (name) => {
+    const headers = { 'idempotency-key': name, 'x-forwarded-for': '203.0.113.7' };
+    const { status } = await post(`${lost.urls[name]}/login`, { phone_number: someone(), scope: 'x' }, headers);
+    assert.equal(status, 504, name);
+    const told = asked.get(name);
+    assert.equal(told['x-forwarded-for'], '203.0.113.7, 127.0.0.1', name);
+    assert.equal(told.authorization, `Basic ${Buffer.from(`orders:${SECRET}`).toString('base64')}`, name);
+    assert.equal((await get(`${lost.urls[name]}/orders`, bearer(token))).status, 503, `${name} without keys`);
+    (table['login while it hangs'] ??= {})[name] = 504;
+    (table['orders without keys'] ??= {})[name] = 503;
+  }));
 });
 
 test('nothing that must stay secret is printed', async () => {
