@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { tmpdir } from 'node:os';
@@ -130,6 +130,11 @@ describe('otp-auth doctor', () => {
     assert.equal(bad.length, 11);
     for (const [name, level] of bad) assert.equal(level, 'ok', name);
     assert.match(right.stdout, /refused \d+ ms after/);
+
+    const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
+    const [, shown] = /\$ otp-auth doctor .*\n([^]*?)```/.exec(readme);
+    const names = JSON.parse(right.stdout).checks.map(({ name }) => name);
+    assert.deepEqual(shown.trimEnd().split('\n').map((line) => line.split(/ +/)[1]), names);
 
     const jwks = ['--json', '--gateway', `${open.url}/orders`, '--way', 'jwks'];
     const wrong = await doctor(jwks);
