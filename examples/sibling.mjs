@@ -44,8 +44,8 @@ async function orders(request) {
     if (payload.scope?.split(' ').includes('orders:read')) return [200, {}, JSON.stringify({ orders_of: payload.sub })];
     return [403, { 'www-authenticate': 'Bearer error="insufficient_scope", scope="orders:read"' }];
   } catch (error) {
-    const noKeys = /^ERR_(JOSE_GENERIC|JWKS_INVALID|JWKS_TIMEOUT)$/.test(error.code) || !(error instanceof errors.JOSEError);
-    return noKeys ? [503, { 'retry-after': '5' }] : [401, { 'www-authenticate': 'Bearer error="invalid_token"' }];
+    const noKeys = /^ERR_(JOSE_GENERIC|JWKS_INVALID|JWKS_TIMEOUT)$/.test(error.code);
+    return noKeys || !(error instanceof errors.JOSEError) ? [503, { 'retry-after': '5' }] : [401, { 'www-authenticate': 'Bearer error="invalid_token"' }];
   }
 }
 
