@@ -45,7 +45,8 @@ async function orders(request) {
     return [403, { 'www-authenticate': 'Bearer error="insufficient_scope", scope="orders:read"' }];
   } catch (error) {
     const noKeys = /^ERR_(JOSE_GENERIC|JWKS_INVALID|JWKS_TIMEOUT)$/.test(error.code);
-    return noKeys || !(error instanceof errors.JOSEError) ? [503, { 'retry-after': '5' }] : [401, { 'www-authenticate': 'Bearer error="invalid_token"' }];
+    if (noKeys || !(error instanceof errors.JOSEError)) return [503, { 'retry-after': '5' }];
+    return [401, { 'www-authenticate': 'Bearer error="invalid_token"' }];
   }
 }
 

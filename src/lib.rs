@@ -8,6 +8,8 @@
 //! ```text
 //! cli ── app ──┬── http ──┬── sign_in ──┬── otp ── provider::guard ── Vendor (trait)
 //!              │          │             └── session ── token ── verifier
+//!              │          ├── gateway ──┬── token::own
+//!              │          │             └── revocation
 //!              │          ├── people
 //!              │          └── idempotency, limit::per_ip
 //!              ├── provider::startmessaging, provider::webhook
@@ -65,6 +67,14 @@
 //! An access token that comes back is checked by [`verifier`] ([`token::own`]), and then its session is
 //! looked up.
 //!
+//! # A request at a gateway, step by step
+//!
+//! 1. [`http::authorize`] looks for a token and for what the gateway requires; it reads no body.
+//! 2. [`gateway`] knows the token by its hash, or has its signature checked and remembers it until it ends.
+//! 3. [`revocation`] says whether its session ended early. Whoever ends a session writes that in the same
+//!    statement (a trigger), and every replica reads it within a second, told by NOTIFY or not.
+//! 4. The answer is 200 with who it is, 401, or 403. No database was asked.
+//!
 //! # What operators see and do
 //!
 //! [`http::admin`] is their door. [`audit`] keeps who did what; [`people`] is what they do about one
@@ -81,6 +91,7 @@
 //! | provider said yes, session made | "used before" is known to be that code's own yes (`otp/store/check.rs`) |
 //! | session made, reply kept | a repeat finds the session by its id, and gives it new tokens |
 //! | refresh token replaced, answer given | the old one gets its successor for the grace |
+//! | session ended, other replicas told | they look twice a second, and know by the cursor what they have not seen |
 //!
 //! `tests/crash/` kills the program at each of these, `tests/drill/` at random.
 //!
