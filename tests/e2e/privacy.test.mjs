@@ -47,6 +47,7 @@ describe('after every flow', () => {
     await guard.malformed(flows);
     await session.refreshes(flows);
     await session.sessions(flows);
+    await session.gateway(flows);
     await session.keys(flows);
     await guard.records(flows);
     flows.shown.push(await alarm.rang());

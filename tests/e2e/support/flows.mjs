@@ -44,6 +44,7 @@ export const ENV = {
   OTP_AUTH__TELEMETRY__LOG_LEVEL: 'trace',
   OTP_AUTH__SECRETS__ADMIN_TOKEN: ADMIN_TOKEN,
   OTP_AUTH__ALERTS__WEBHOOK_SECRET: `whsec_${HOOK_SECRET}`,
+  OTP_AUTH__GATEWAY__COOKIE: 'session',
   OTP_AUTH__OTP__RESEND_COOLDOWNS_SECONDS: '0',
   // As many as one code has, since StartMessaging sends three in 5 minutes.
   OTP_AUTH__LIMITS__PHONE__FAILURES_PER_DAY: '5',

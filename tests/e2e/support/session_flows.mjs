@@ -83,6 +83,31 @@ export async function sessions(flows) {
   await bearer(flows, 'DELETE', `/v1/sessions/${third.session_id}`, 204, third.access_token);
 }
 
+/** Asked about by a gateway, which sends on what its clients wrote, and followed by a verifier. */
+export async function gateway(flows) {
+  const { access_token: token, phone } = await logIn(flows);
+  const hook = async (status, path, headers) => {
+    const answer = await call('POST', `${flows.world.service.url}/v1/authorize${path}`, { headers });
+    assert.equal(answer.status, status, `${path}: ${JSON.stringify(answer.body)}`);
+    return answer.headers;
+  };
+  const authorization = `Bearer ${token}`;
+  const told = await hook(200, '', { authorization });
+  assert.equal(told.get('x-auth-phone'), phone);
+  await hook(200, '', { cookie: `session=${token}` });
+  // What a client wrote, which must not be read, let alone written down.
+  await hook(200, `/${phone}/${token}?phone=${phone}&access_token=${token}`, { authorization });
+  await hook(401, `/?access_token=${token}`, {});
+  await hook(401, '', { authorization: `${authorization}x` });
+  await hook(401, '', { authorization: `${authorization}, ${authorization}` });
+  await hook(403, '?scope=admin', { authorization });
+  const feed = () => call('GET', `${flows.world.service.url}/v1/revocations`, { headers: { authorization: BASIC } });
+  await feed();
+  await form(flows, '/v1/token/revoke', 200, { token, client_id: 'web' });
+  await hook(401, '', { authorization });
+  assert.notEqual((await feed()).body.revocations.length, 0);
+}
+
 /** Rotated, and one revoked whose tokens live. */
 export async function keys(flows) {
   const login = await logIn(flows);
