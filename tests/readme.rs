@@ -1,18 +1,24 @@
 //! What README and docs/siblings.md say in tables must be what the code does.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::collections::BTreeSet;
 
 use otp_auth::http::codes::Code;
 
+/// The rows of the table that begins so.
+fn rows<'a>(page: &'a str, heading: &str) -> impl Iterator<Item = &'a str> {
+    let table = page.split(heading).nth(1).unwrap();
+    table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+}
+
 #[test]
 fn the_table_of_errors_is_the_table_in_the_code() {
     let readme = include_str!("../README.md");
-    let table = readme.split("| status | `code` | when |").nth(1).unwrap();
-    let rows = table
-        .lines()
-        .skip(2)
-        .take_while(|line| line.starts_with('|'));
-    let told: BTreeSet<(u16, String)> = rows
+    let told: BTreeSet<(u16, String)> = rows(readme, "| status | `code` | when |")
         .map(|row| {
             let mut cells = row.split('|').skip(1).map(str::trim);
             let status = cells.next().unwrap().parse().unwrap();
@@ -31,12 +37,7 @@ fn the_table_of_errors_is_the_table_in_the_code() {
 #[test]
 fn siblings_md_tells_what_to_do_about_every_problem() {
     let page = include_str!("../docs/siblings.md");
-    let table = page.split("| `code` | what you do |").nth(1).unwrap();
-    let rows = table
-        .lines()
-        .skip(2)
-        .take_while(|line| line.starts_with('|'));
-    let told: BTreeSet<&str> = rows
+    let told: BTreeSet<&str> = rows(page, "| `code` | what you do |")
         .flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2))
         .collect();
 

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { get, post } from './support/http.mjs';
-import { OTP_AUTH, Program, environment, output, run } from './support/program.mjs';
+import { OTP_AUTH, Program, environment, file, output, run } from './support/program.mjs';
 import { ISSUER } from './support/service.mjs';
 import { bent, jose, pyjwt } from './support/tokens.mjs';
 
@@ -127,7 +127,7 @@ describe('otp-auth dev', () => {
   });
 
   test('does what README shows', async () => {
-    const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
+    const readme = await readFile(file('README.md'), 'utf8');
     const blocks = (language) => (
       [...readme.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, 'gms'))].map(([, text]) => text)
     );

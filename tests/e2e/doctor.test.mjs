@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { Authority } from './support/certificates.mjs';
-import { OTP_AUTH, run } from './support/program.mjs';
+import { OTP_AUTH, file, run } from './support/program.mjs';
 import { leaks } from './support/search.mjs';
 import { API_KEY, MASTER_KEY, World } from './support/service.mjs';
 
@@ -131,7 +131,7 @@ describe('otp-auth doctor', () => {
     for (const [name, level] of bad) assert.equal(level, 'ok', name);
     assert.match(right.stdout, /refused \d+ ms after/);
 
-    const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
+    const readme = await readFile(file('README.md'), 'utf8');
     const [, shown] = /\$ otp-auth doctor .*\n([^]*?)```/.exec(readme);
     const names = JSON.parse(right.stdout).checks.map(({ name }) => name);
     assert.deepEqual(shown.trimEnd().split('\n').map((line) => line.split(/ +/)[1]), names);

@@ -8,12 +8,11 @@ import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 
-import { run } from './support/program.mjs';
+import { file, run } from './support/program.mjs';
 import { pem } from './support/tokens.mjs';
 
-const SCRIPT = fileURLToPath(new URL('../../deploy/gateways/haproxy/jwks_to_pem.py', import.meta.url));
+const SCRIPT = file('deploy/gateways/haproxy/jwks_to_pem.py');
 /** How it ends: with new files, without, and without keys. */
 const [CHANGED, SAME, FAILED] = [0, 3, 1];
 

@@ -8,10 +8,12 @@ import { after, before, describe, test } from 'node:test';
 import {
   CASES, hasEnded, keysComeLate, newKey, signedWithFileName,
 } from './support/gateway_cases.mjs';
-import { CLIENTS, importKey, makeTokens, revoke } from './support/gateway_tokens.mjs';
+import { CLIENTS, makeTokens, revoke } from './support/gateway_tokens.mjs';
 import { GATEWAYS, Gateway, version } from './support/gateways.mjs';
 import { logIn } from './support/login.mjs';
+import { file } from './support/program.mjs';
 import { World } from './support/service.mjs';
+import { importKey } from './support/signing_key.mjs';
 
 /** As the recipes have it. */
 const ISSUER = 'https://auth.example.com';
@@ -93,7 +95,7 @@ describe('a token signed with a key that is new', () => {
 });
 
 test('docs/gateways.md shows what was seen', async () => {
-  const page = await readFile(new URL('../../docs/gateways.md', import.meta.url), 'utf8');
+  const page = await readFile(file('docs/gateways.md'), 'utf8');
   const shown = table(CASE_NAMES).replace(/^/gm, '    ');
   assert.ok(page.includes(`\n\n${shown}\n\n`), `it should show\n\n${shown}`);
 });

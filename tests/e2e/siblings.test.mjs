@@ -2,21 +2,20 @@
 // table of every example and case.
 
 import assert from 'node:assert/strict';
-import { generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { SignJWT } from 'jose';
 
 import { call, get, post } from './support/http.mjs';
 import { logIn } from './support/login.mjs';
-import { OTP_AUTH, PATIENCE, environment, output } from './support/program.mjs';
+import { environment, file, output } from './support/program.mjs';
 import { ISSUER, World, secretHash } from './support/service.mjs';
-import { file, startSiblings } from './support/sibling.mjs';
-import { bent, header, payload, signedWithPublicKey, unsigned } from './support/tokens.mjs';
+import { startSiblings } from './support/sibling.mjs';
+import { importKey, resigned } from './support/signing_key.mjs';
+import { bent, payload, signedWithPublicKey, unsigned } from './support/tokens.mjs';
 
 const SECRET = randomBytes(20).toString('hex');
 const CONFIG = `
@@ -39,15 +38,7 @@ const table = {};
 
 before(async () => {
   world = await World.start({ config: CONFIG });
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  key = privateKey;
-  const pem = join(world.directory, 'key.pem');
-  await writeFile(pem, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
-  const env = { ...world.env, OTP_AUTH_CONFIG: world.args[1] };
-  await output(OTP_AUTH, ['keys', 'import', pem, '--kid', 'ours', '--now'], { env });
-  const jwks = `${world.service.url}/.well-known/jwks.json`;
-  const limit = AbortSignal.timeout(PATIENCE);
-  while (!(jwk = (await get(jwks)).body.keys.find(({ kid }) => kid === 'ours'))) limit.throwIfAborted();
+  ({ privateKey: key, jwk } = await importKey(world, 'ours'));
   settings = {
     OTP_AUTH_URL: world.service.url, ISSUER, AUDIENCE: 'orders', CLIENT_ID: 'orders', CLIENT_SECRET: SECRET,
   };
@@ -65,10 +56,9 @@ const login = (name, phone_number) => post(`${siblings.urls[name]}/login`, { pho
 const verify = (name, body) => post(`${siblings.urls[name]}/login/verify`, body);
 
 /** A token as otp-auth makes them, but for the changes. */
-function mint(token, changes = {}, changedHeader = {}) {
-  const signer = new SignJWT({ ...payload(token), jti: randomUUID(), ...changes });
-  return signer.setProtectedHeader({ ...header(token), kid: 'ours', alg: 'ES256', ...changedHeader }).sign(key);
-}
+const mint = (token, changes, changedHeader) => (
+  resigned(token, key, { jti: randomUUID(), ...changes }, changedHeader)
+);
 
 /** Refused, and how: the status, and the challenge up to what differs between libraries. */
 const refusal = ({ status, headers }) => [status, headers.get('www-authenticate')?.split(',')[0]];
@@ -137,16 +127,12 @@ for (const name of NAMES) {
       return refusal(await orders(name, access_token));
     }, [403, 'Bearer error="insufficient_scope"']);
 
-    const logOut = async () => {
+    cell('logged out', async () => {
       const { access_token } = await logIn(world.service, world.sandbox, someone(), 'plain');
       const own = await mint(access_token, { scope: 'orders:read' });
       assert.equal((await orders(name, own)).status, 200);
       const ended = await call('DELETE', `${world.service.url}/v1/sessions`, bearer(access_token));
       assert.equal(ended.status, 204);
-      return own;
-    };
-    cell('logged out', async () => {
-      const own = await logOut();
       const limit = AbortSignal.timeout(5_000);
       let answer;
       while ((answer = await orders(name, own)).status === 200) limit.throwIfAborted();

@@ -1,27 +1,24 @@
 // What docs/tokens.md tells others to write, run as they would run it.
 
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
-import { copyFile, mkdtemp, rm, symlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 
 import { openBrowser, openPage } from './support/browser.mjs';
+import { rustExample, withModules } from './support/examples.mjs';
 import { call, get } from './support/http.mjs';
 import { logIn } from './support/login.mjs';
-import { OTP_AUTH, environment, run, until } from './support/program.mjs';
+import { environment, file, run, until } from './support/program.mjs';
 import { ISSUER, World } from './support/service.mjs';
 import { startSite } from './support/site.mjs';
 import { bent, payload, signedWithOwnKey, unsigned } from './support/tokens.mjs';
 
-const file = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const REFRESH = file('docs/examples/refresh.mjs');
 /** Seconds by which the examples let two clocks differ. */
 const LEEWAY = 5;
 
-let world, site, directory, script, phones = 0;
+let world, site, directory, phones = 0;
 const someone = (client) => {
   phones += 1;
   return logIn(world.service, world.sandbox, `+9198765${10000 + phones}`, client);
@@ -40,11 +37,7 @@ before(async () => {
     audience = "shop"
   `;
   world = await World.start({ config });
-  // Where npm would have put jose, beside the script.
-  directory = await mkdtemp(join(tmpdir(), 'otp-auth-e2e-'));
-  await symlink(file('tests/e2e/node_modules'), join(directory, 'node_modules'));
-  script = join(directory, 'verify.mjs');
-  await copyFile(file('docs/examples/verify.mjs'), script);
+  directory = await withModules('docs/examples/verify.mjs');
 });
 after(async () => {
   await world?.stop();
@@ -53,16 +46,14 @@ after(async () => {
 });
 
 describe('the examples that check a token', () => {
-  const rust = join(dirname(OTP_AUTH), 'examples', 'verify');
   const examples = {
     'verify.py': () => [process.env.OTP_AUTH_PYTHON, file('docs/examples/verify.py')],
-    'verify.mjs': () => [process.execPath, ...process.execArgv, script],
-    'verify.rs': () => [rust],
+    'verify.mjs': () => [process.execPath, ...process.execArgv, join(directory, 'verify.mjs')],
+    'verify.rs': () => [rustExample('verify')],
   };
   let login, expired;
 
   before(async () => {
-    assert.ok(existsSync(rust), `found no ${rust}; build it: cargo build --locked --examples`);
     const hasty = await world.another({ OTP_AUTH__TOKENS__ACCESS_TTL_SECONDS: '1' });
     expired = (await logIn(hasty, world.sandbox, '+919876500001')).access_token;
     login = await someone();

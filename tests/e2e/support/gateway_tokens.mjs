@@ -1,16 +1,10 @@
 // Tokens to show to gateways: real ones, and such as only who has the signing key can make.
 
-import { generateKeyPairSync } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { SignJWT } from 'jose';
-
 import { call, get } from './http.mjs';
 import { logIn } from './login.mjs';
-import { OTP_AUTH, output, soon } from './program.mjs';
-import {
-  bent, header, payload, signedWithOwnKey, signedWithPublicKey, signedWithSecret, unsigned,
-} from './tokens.mjs';
+import { soon } from './program.mjs';
+import { importKey, resigned } from './signing_key.mjs';
+import { bent, payload, signedWithOwnKey, signedWithPublicKey, signedWithSecret, unsigned } from './tokens.mjs';
 
 /** Seconds, well above any gateway's leeway. */
 const HOUR = 3600;
@@ -35,22 +29,6 @@ export const CLIENTS = `
   audience = "billing-api"
 `;
 
-/** Makes the service sign with a key that the test has, and waits until it does. */
-export async function importKey({ directory, env, args, service }, kid = 'imported') {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const file = join(directory, 'key.pem');
-  await writeFile(file, privateKey.export({ type: 'pkcs8', format: 'pem' }));
-  await output(OTP_AUTH, ['keys', 'import', file, '--kid', kid, '--now', ...args], { env });
-  const isThere = async () => {
-    const { body } = await get(`${service.url}/.well-known/jwks.json`);
-    return body.keys.find((one) => one.kid === kid);
-  };
-  let jwk;
-  const wait = async () => { while (!(jwk = await isThere())); };
-  await soon(wait(), 'the imported key');
-  return { privateKey, jwk };
-}
-
 /** All tokens, by what is the matter with them. */
 export async function makeTokens(world) {
   const { service, sandbox } = world;
@@ -63,9 +41,7 @@ export async function makeTokens(world) {
   const { access_token: elsewhere } = await login('+919876500004', 'other');
   const { access_token: revoked } = await login('+919876500005', 'web');
 
-  const sign = (claims, named = {}, key = privateKey) => (
-    new SignJWT({ ...payload(good), ...claims }).setProtectedHeader({ ...header(good), ...named }).sign(key)
-  );
+  const sign = (claims, named, key = privateKey) => resigned(good, key, claims, named);
   const { exp, iat } = payload(good);
   return {
     good,

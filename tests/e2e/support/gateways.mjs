@@ -3,22 +3,17 @@
 // /etc/traefik.
 
 import { chown, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 
 import { Relay, Upstream } from './listeners.mjs';
-import { Program, output, run, soon } from './program.mjs';
-import { rawCall } from './raw_call.mjs';
+import { Program, file, freePort, output, run } from './program.mjs';
+import { rawCall, statusOf } from './raw_call.mjs';
 
-const recipe = (name) => fileURLToPath(new URL(`../../../deploy/gateways/${name}`, import.meta.url));
+const recipe = (name) => file(`deploy/gateways/${name}`);
 /** A program of target/e2e/gateways, where tests/e2e/run puts what Debian lacks. */
 const wheel = (name) => join(process.env.OTP_AUTH_GATEWAYS, 'bin', name);
 const NOBODY = 65534;
-/** Milliseconds between two looks whether a program listens. */
-const BETWEEN_TRIES = 20;
 const APACHE_MODULES = [
   'mpm_event', 'authn_core', 'authz_core', 'headers', 'lua', 'oauth2', 'proxy', 'proxy_http', 'rewrite', 'setenvif',
 ];
@@ -137,7 +132,7 @@ export class Gateway {
       gateway.directory = await mkdtemp(join(tmpdir(), 'otp-auth-e2e-'));
       await gateway.#write();
       await gateway.#run();
-      await soon(gateway.#ready(), `${kind.name} to answer`, () => gateway.program.text('stderr'));
+      await gateway.program.ready(() => gateway.#isReady());
       return gateway;
     } catch (error) {
       await gateway.stop();
@@ -164,11 +159,11 @@ export class Gateway {
   async #write() {
     const { directory, kind, port, hook, upstream } = this;
     const ports = { 8000: port, 8002: await freePort(), 8080: hook.port, 8081: upstream.port };
-    for (const file of kind.files) {
-      const text = (await readFile(recipe(file), 'utf8'))
+    for (const name of kind.files) {
+      const text = (await readFile(recipe(name), 'utf8'))
         .replace(/\b80(00|02|80|81)\b/g, (number) => ports[number])
         .replace(/\/etc\/(apache2|haproxy|traefik)\b/g, directory);
-      await writeFile(join(directory, file.split('/').pop()), text);
+      await writeFile(join(directory, name.split('/').pop()), text);
     }
     for (const [name, text] of Object.entries(kind.wrap ?? {})) {
       await writeFile(join(directory, name), text(directory));
@@ -187,17 +182,9 @@ export class Gateway {
     this.program = new Program(command[0], command.slice(1));
   }
 
-  /** Waits until it has read its configuration: before that it refuses connections, or says 404. */
-  async #ready() {
-    const ended = this.program.ended().then(() => { throw new Error(`${this.kind.name} ended`); });
-    const isReady = () => rawCall(this.port, { path: '/orders/1' }).then(
-      ({ status }) => status !== 404,
-      (error) => {
-        if (error.code !== 'ECONNREFUSED') throw error;
-        return false;
-      },
-    );
-    while (!await Promise.race([isReady(), ended])) await sleep(BETWEEN_TRIES);
+  /** Whether it has read its configuration: before that it refuses connections, or says 404. */
+  async #isReady() {
+    return ![undefined, 404].includes(await statusOf(this.port, '/orders/1'));
   }
 }
 
@@ -213,17 +200,4 @@ export async function version({ version: [program, ...args] }) {
 function makePems({ directory, hook }) {
   const script = recipe('haproxy/jwks_to_pem.py');
   return output('python3', [script, `http://127.0.0.1:${hook.port}/.well-known/jwks.json`, `${directory}/otp-auth`]);
-}
-
-/** A port for a program that cannot choose one: not one of those that calls to others take meanwhile. */
-async function freePort() {
-  for (;;) {
-    const port = 10_000 + Math.floor(Math.random() * 20_000);
-    const server = createServer();
-    const isFree = await new Promise((resolve) => {
-      server.once('error', () => resolve(false));
-      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-    });
-    if (isFree) return port;
-  }
 }

@@ -5,13 +5,20 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 
 /** How long anything may take, in milliseconds: a loaded machine is slow, and a hang is a failure. */
 export const PATIENCE = 30_000;
+/** Milliseconds between two looks whether a program answers. */
+const BETWEEN_TRIES = 20;
 
 export const OTP_AUTH = process.env.OTP_AUTH_PROGRAM;
+
+/** A file of the repository. */
+export const file = (path) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
 
 /** Waits for a promise, but not for ever; `tell` says what there was instead. */
 export async function soon(promise, what, tell = () => '', patience = PATIENCE) {
@@ -104,6 +111,15 @@ export class Program {
     return found.finally(() => this.#waiting.delete(waiting));
   }
 
+  /** Waits until `isReady` says so, which is asked again and again while the program runs. */
+  async ready(isReady) {
+    const ended = this.#ended.then(() => { throw new Error(`${this.name} ended\n${this.#tail()}`); });
+    const ready = async () => {
+      while (!await Promise.race([isReady(), ended])) await sleep(BETWEEN_TRIES);
+    };
+    await soon(ready(), `${this.name} to answer`, () => this.#tail());
+  }
+
   /** Waits for its end: `{ code, signal }`. */
   ended(patience = PATIENCE) {
     return soon(this.#ended, `the end of ${this.name}`, () => this.#tail(), patience);
@@ -151,6 +167,19 @@ export async function output(program, args, options) {
   const { code, signal, stdout, stderr } = await run(program, args, options);
   if (code !== 0) throw new Error(`${program} failed with ${code ?? signal}\n${stderr}`);
   return stdout;
+}
+
+/** A port for a program that cannot choose one: not one of those that calls to others take meanwhile. */
+export async function freePort() {
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    const server = createServer();
+    const isFree = await new Promise((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+    });
+    if (isFree) return port;
+  }
 }
 
 function deferred() {

@@ -28,6 +28,16 @@ export function rawCall(port, { method = 'GET', path = '/', headers = [], body =
   return soon(answer, `an answer to ${method} ${path} from port ${port}`);
 }
 
+/** The status of a call; nothing where nobody listens. */
+export async function statusOf(port, path) {
+  try {
+    return (await rawCall(port, { path })).status;
+  } catch (error) {
+    if (error.code !== 'ECONNREFUSED') throw error;
+    return undefined;
+  }
+}
+
 /** Raw headers, as Node.js has them, as pairs with names in lower case. */
 export function pairs(raw) {
   const found = [];
