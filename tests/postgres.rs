@@ -59,6 +59,7 @@ async fn start_with(data: DataDir, durable: bool) -> Result<PrivatePostgres, Pos
         data,
         durable,
         max_connections: 10,
+        settings: &[],
     };
     PrivatePostgres::start(options, &SystemRandom).await
 }

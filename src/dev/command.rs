@@ -130,6 +130,7 @@ pub async fn run(
         data: DataDir::Kept(directory.join("postgres")),
         durable: true,
         max_connections: MAX_CONNECTIONS,
+        settings: &[],
     };
     let postgres = PrivatePostgres::start(options, deps.random.as_ref()).await?;
     settings.database.url = postgres.url();

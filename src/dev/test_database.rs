@@ -79,6 +79,7 @@ pub async fn run(
         data: DataDir::ThrowAway,
         durable: false,
         max_connections: MAX_CONNECTIONS,
+        settings: &[],
     };
     let postgres = tokio::select! {
         started = PrivatePostgres::start(options, random) => started?,

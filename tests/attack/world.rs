@@ -65,6 +65,7 @@ impl Lab {
             data: DataDir::ThrowAway,
             durable: false,
             max_connections: MAX_CONNECTIONS,
+            settings: &[],
         };
         let postgres = PrivatePostgres::start(options, &SystemRandom).await?;
         Ok(Self { postgres })

@@ -55,6 +55,7 @@ impl World {
             data: DataDir::ThrowAway,
             durable: true,
             max_connections: MAX_CONNECTIONS,
+            settings: &[],
         };
         let postgres = PrivatePostgres::start(postgres, &SystemRandom).await?;
         let logs = std::env::temp_dir().join(format!("otp-auth-drill-{}", uuid_v4(&SystemRandom)?));

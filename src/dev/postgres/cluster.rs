@@ -102,6 +102,7 @@ impl Cluster {
                 .map(str::to_owned),
             );
         }
+        settings.extend(options.settings.iter().map(|&setting| setting.to_owned()));
         for setting in settings {
             command.args(["-c", &setting]);
         }

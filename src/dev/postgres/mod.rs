@@ -57,6 +57,8 @@ pub struct PostgresOptions {
     pub durable: bool,
     /// How many connections the server takes at once (`max_connections`).
     pub max_connections: u16,
+    /// Further settings of the server, each as `name=value`.
+    pub settings: &'static [&'static str],
 }
 
 /// A running PostgreSQL server that belongs to this process.
