@@ -15,6 +15,7 @@
 //!              ├── provider::startmessaging, provider::webhook
 //!              └── config, database, telemetry
 //! below all of them: audit, rules, client, phone, secrets, operation, limit, metrics, clock, random
+//! beside them, in the background: retention, which removes what is over from the database
 //! beside the service, for development: dev, sandbox
 //! beside it, for operators: doctor, which looks at a deployment from outside and in
 //! knowing nothing of this service, and for others too: verifier
@@ -146,6 +147,8 @@ pub mod phone;
 pub mod provider;
 #[cfg(feature = "server")]
 pub mod random;
+#[cfg(feature = "server")]
+pub mod retention;
 #[cfg(feature = "server")]
 pub mod revocation;
 #[cfg(feature = "server")]

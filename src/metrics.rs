@@ -6,6 +6,7 @@
 
 mod gateway;
 mod keys;
+mod retention;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -145,6 +146,7 @@ impl Metrics {
         metrics.describe();
         metrics.describe_keys();
         metrics.describe_gateway();
+        metrics.describe_retention();
         for status in Delivery::ALL {
             metrics.deliveries(status).increment(0);
         }

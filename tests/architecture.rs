@@ -115,6 +115,7 @@ const RULES: &[(&str, &[&str])] = &[
     ),
     ("audit", ABOVE),
     ("people", ABOVE),
+    ("retention", ABOVE),
     ("limit", ABOVE),
     ("rules", ABOVE),
     (

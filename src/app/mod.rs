@@ -17,7 +17,6 @@ use futures_util::{FutureExt as _, future};
 use sqlx::PgPool;
 use tokio::sync::oneshot;
 
-use crate::audit::{self, Audit};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::database::{self, DatabaseOptions, StoreError};
@@ -27,10 +26,11 @@ use crate::otp::code::CodeError;
 use crate::phone;
 use crate::provider;
 use crate::random::Random;
+use crate::retention::{self, Retention};
 use crate::revocation::Revocations;
 use crate::rules::{Rules, RulesError};
 use crate::secrets::{DeriveError, Keyring};
-use crate::session::Sessions;
+use crate::telemetry::Chain;
 use crate::token::keys::{Keeper, KeyError, SigningKeys};
 use crate::verifier::ExpectedError;
 
@@ -103,8 +103,7 @@ pub struct App {
     otp: Arc<Otp>,
     rules: Arc<Rules>,
     keys: Arc<SigningKeys>,
-    audit: Arc<Audit>,
-    sessions: Arc<Sessions>,
+    retention: Retention,
     revocations: Arc<Revocations>,
     /// The connection over which the revocations are followed.
     follower: PgPool,
@@ -125,7 +124,10 @@ impl App {
         if settings.database.migrate_on_start {
             database::MIGRATIONS.run(&startup).await?;
         }
-        audit::prepare_months(&startup, deps.clock.now()).await;
+        // Where that fails rows go to the default partitions, which is worth a warning only.
+        if let Err(error) = retention::prepare(&startup, deps.clock.now()).await {
+            tracing::warn!(error = %Chain(&error), "partitions were not made");
+        }
         let pool = database::pool(&database).map_err(StartError::Pool)?;
         let keeper = keys::keeper(settings, &deps, Arc::clone(&keyring), pool.clone());
         let signing_keys = Arc::new(SigningKeys::load(&startup, keeper).await?);
@@ -163,8 +165,7 @@ impl App {
         let grace = settings.server.shutdown_grace.as_secs();
         let clients = Arc::clone(&state.clients);
         let otp = Arc::clone(&state.otp);
-        let audit = Arc::clone(&state.audit);
-        let sessions = Arc::clone(&state.sessions);
+        let retention = parts::retention(settings, &state);
 
         let public_state = state.clone();
         let mut public_server = HttpServer::new(move || {
@@ -207,8 +208,7 @@ impl App {
             otp,
             rules,
             keys: signing_keys,
-            audit,
-            sessions,
+            retention,
             revocations,
             follower,
             pool,
@@ -224,13 +224,11 @@ impl App {
         let stopped = stopped.map(drop).shared();
         let background = future::join(
             Box::pin(self.revocations.follow(self.follower, stopped.clone())),
-            future::join5(
+            future::join4(
                 self.otp.follow_deliveries(stopped.clone()),
                 self.rules.follow(stopped.clone()),
-                self.sessions.sweep(stopped.clone()),
                 self.keys.follow(stopped.clone()),
-                self.audit
-                    .keep_months_prepared(audit::PREPARE_EVERY, stopped),
+                self.retention.follow(stopped),
             ),
         );
         let stop = async {

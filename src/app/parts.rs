@@ -36,6 +36,7 @@ use crate::provider::resolver::{CachingResolver, ResolverPolicy, SystemLookup};
 use crate::provider::startmessaging::{StartMessaging, StartMessagingOptions};
 use crate::provider::webhook::{Webhook, WebhookOptions};
 use crate::provider::{BuildError, Timeouts, Vendor};
+use crate::retention::{self, Retention};
 use crate::revocation::Revocations;
 use crate::rules::Rules;
 use crate::secrets::Keyring;
@@ -183,13 +184,28 @@ fn sessions(
         pool,
         keyring: Arc::clone(&otp.keyring),
         random: Arc::clone(&otp.random),
-        clock: Arc::clone(&otp.clock),
         issuer: Issuer::new(issuer, keys),
         metrics: Arc::clone(metrics),
         revocations,
         grace: TimeDelta::from_std(tokens.reuse_grace).unwrap_or(TimeDelta::MAX),
         per_user: tokens.sessions_per_user.into(),
     }
+}
+
+/// What removes rows from the database.
+pub(super) fn retention(settings: &Settings, state: &State) -> Retention {
+    let policy = retention::Policy {
+        audit: settings.retention.audit,
+        reuse_grace: state.sessions.grace,
+        failures_in_row: state.otp.policy.failures.in_row,
+    };
+    Retention::new(
+        state.pool.clone(),
+        Arc::clone(&state.clock),
+        Arc::clone(&state.random),
+        Arc::clone(&state.metrics),
+        policy,
+    )
 }
 
 /// The windows that are not switched off.

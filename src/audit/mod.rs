@@ -16,13 +16,9 @@ mod read;
 mod remark;
 pub mod store;
 
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
-use chrono::{DateTime, Months, Utc};
 use sqlx::PgPool;
-use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::clock::Clock;
@@ -35,10 +31,6 @@ pub use names::{Action, Actor, ActorError, Outcome};
 pub use read::{Filter, Place};
 pub use remark::{Remark, RemarkError};
 pub use store::Entry;
-
-/// Pause between two looks whether the next month has its partition. The next month is prepared a
-/// whole month ahead, so a day without a database does no harm.
-pub const PREPARE_EVERY: Duration = Duration::from_hours(24);
 
 /// The audit log.
 pub struct Audit {
@@ -75,39 +67,6 @@ impl Audit {
                 trace_id = event.trace_id,
                 error = %Chain(&error),
                 "audit event not recorded"
-            );
-        }
-    }
-
-    /// Makes the partitions again and again, until `stop` is done.
-    pub async fn keep_months_prepared(
-        self: Arc<Self>,
-        every: Duration,
-        stop: impl Future<Output = ()>,
-    ) {
-        let prepare = async {
-            loop {
-                sleep(every).await;
-                prepare_months(&self.pool, self.clock.now()).await;
-            }
-        };
-        tokio::select! {
-            () = stop => {}
-            () = prepare => {}
-        }
-    }
-}
-
-/// Makes the partitions of this month and the next, unless they are there. Where that fails,
-/// events go to the default partition, which is worth a warning only.
-pub async fn prepare_months(pool: &PgPool, now: DateTime<Utc>) {
-    for month in [Some(now), now.checked_add_months(Months::new(1))] {
-        let Some(month) = month else { continue };
-        if let Err(error) = store::prepare_month(pool, month).await {
-            tracing::warn!(
-                month = %month.format("%Y-%m"),
-                error = %Chain(&error),
-                "audit log has no partition for a month"
             );
         }
     }

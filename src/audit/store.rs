@@ -97,13 +97,6 @@ pub async fn insert(
     Ok(())
 }
 
-pub(super) async fn prepare_month(pool: &PgPool, at: DateTime<Utc>) -> Result<(), StoreError> {
-    sqlx::query!("SELECT audit_prepare_month($1)", at)
-        .execute(pool)
-        .await?;
-    Ok(())
-}
-
 pub(super) async fn newest(
     pool: &PgPool,
     filter: &Filter,

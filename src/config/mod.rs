@@ -28,6 +28,7 @@ mod otp;
 mod phone;
 mod provider;
 mod reader;
+mod retention;
 mod secrets;
 mod server;
 mod sources;
@@ -59,6 +60,7 @@ pub use gateway::Gateway;
 pub use limits::{DeviceLimits, IpLimits, Limits, NetworkLimits, PhoneLimits};
 pub use otp::Otp;
 pub use provider::{Kind as ProviderKind, Provider};
+pub use retention::Retention;
 pub use secrets::{MasterKey, Secrets};
 pub use server::Server;
 pub use spend::{Currency, Pumping, Spend};
@@ -113,6 +115,8 @@ pub struct Settings {
     pub tokens: Tokens,
     /// `/v1/authorize`.
     pub gateway: Gateway,
+    /// How long what is over is kept.
+    pub retention: Retention,
     /// Logs and traces.
     pub telemetry: Telemetry,
     /// Who may ask.
@@ -163,6 +167,7 @@ impl Settings {
         let alerts = alerts::read(reader);
         let tokens = tokens::read(reader);
         let gateway = gateway::read(reader);
+        let retention = retention::read(reader);
         let telemetry = telemetry::read(reader);
         let rules = phone.as_ref().map_err(|noted| *noted);
         let clients = clients::read(reader, tokens.as_ref().map_err(|noted| *noted), rules);
@@ -185,6 +190,7 @@ impl Settings {
             alerts: alerts?,
             tokens: tokens?,
             gateway: gateway?,
+            retention: retention?,
             telemetry: telemetry?,
             clients: clients?,
             test_numbers,

@@ -22,8 +22,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const ANSWER: Duration = Duration::from_secs(2);
 /// Pause before it is connected again, half of it drawn anew each time.
 const CONNECT_AGAIN: Duration = Duration::from_millis(500);
-/// Pause between two sweeps of the table, half of it drawn anew each time.
-const SWEEP_EVERY: Duration = Duration::from_mins(1);
+/// Pause between two tidyings of the memory, half of it drawn anew each time.
+const TIDY_EVERY: Duration = Duration::from_mins(1);
 
 /// Why the feed is not followed for now.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +43,7 @@ impl Revocations {
         tokio::select! {
             () = stop => {}
             () = self.keep_following(&connections) => {}
-            () = self.keep_swept() => {}
+            () = self.keep_tidy() => {}
         }
         self.close();
         connections.close().await;
@@ -103,23 +103,20 @@ impl Revocations {
         Ok(())
     }
 
-    async fn keep_swept(&self) {
+    async fn keep_tidy(&self) {
         loop {
-            sleep(random::jittered(self.random.as_ref(), SWEEP_EVERY)).await;
-            if let Err(error) = self.tidy().await {
-                tracing::warn!(error = %Chain(&error), "revocations that are over not removed");
-            }
+            sleep(random::jittered(self.random.as_ref(), TIDY_EVERY)).await;
+            self.tidy();
         }
     }
 
-    /// Removes what says nothing any more, here and in the database.
-    pub async fn tidy(&self) -> Result<(), StoreError> {
+    /// Forgets what says nothing any more; from the table it is removed by `retention`.
+    pub fn tidy(&self) {
         let now = self.clock.now();
         self.live.send_if_modified(|live| {
             live.forget(now);
             false
         });
-        store::sweep(&self.pool, now).await
     }
 }
 

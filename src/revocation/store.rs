@@ -94,11 +94,3 @@ pub(super) async fn revoke(
     .await?;
     Ok(())
 }
-
-/// Removes those that say nothing any more.
-pub(super) async fn sweep(pool: &PgPool, now: DateTime<Utc>) -> Result<(), StoreError> {
-    sqlx::query!("DELETE FROM revocations WHERE expires_at <= $1", now)
-        .execute(pool)
-        .await?;
-    Ok(())
-}

@@ -25,21 +25,16 @@ mod refresh;
 mod seen;
 pub mod store;
 
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::TimeDelta;
 use sqlx::PgPool;
-use tokio::time::sleep;
 
-use crate::clock::Clock;
 use crate::database::StoreError;
 use crate::metrics::Metrics;
-use crate::random::{self, Random, RandomUnavailable};
+use crate::random::{Random, RandomUnavailable};
 use crate::revocation::Revocations;
 use crate::secrets::{Keyring, OpenError, SealError};
-use crate::telemetry::Chain;
 use crate::token::grant::NotGiven;
 use crate::token::issuer::{IssueError, Issuer};
 
@@ -50,15 +45,11 @@ pub use look::Listed;
 pub use refresh::Refresh;
 pub use seen::Seen;
 
-/// Pause between two sweeps of spent refresh tokens, half of it drawn anew each time.
-const SWEEP_EVERY: Duration = Duration::from_mins(1);
-
 /// The use cases of this module, with what they need.
 pub struct Sessions {
     pub(crate) pool: PgPool,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) random: Arc<dyn Random>,
-    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) issuer: Issuer,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) revocations: Arc<Revocations>,
@@ -93,23 +84,4 @@ pub enum SessionError {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-impl Sessions {
-    /// Removes spent refresh tokens once nothing depends on them any more, until `stop` is done.
-    pub async fn sweep(self: Arc<Self>, stop: impl Future<Output = ()>) {
-        let sweep = async {
-            loop {
-                sleep(random::jittered(self.random.as_ref(), SWEEP_EVERY)).await;
-                let over = self.clock.now() - self.grace;
-                if let Err(error) = store::forget_spent(&self.pool, over).await {
-                    tracing::warn!(error = %Chain(&error), "spent refresh tokens not removed");
-                }
-            }
-        };
-        tokio::select! {
-            () = stop => {}
-            () = sweep => {}
-        }
-    }
 }

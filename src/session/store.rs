@@ -318,14 +318,3 @@ async fn end_robbed(
     .await?;
     Ok(ended.into_iter().map(|row| (row.id, row.user_id)).collect())
 }
-
-/// Removes what was spent before a time.
-pub(super) async fn forget_spent(pool: &PgPool, over: DateTime<Utc>) -> Result<(), StoreError> {
-    sqlx::query!(
-        "DELETE FROM spent_refresh_tokens WHERE spent_at <= $1",
-        over
-    )
-    .execute(pool)
-    .await?;
-    Ok(())
-}

@@ -54,6 +54,8 @@ mod provider;
 mod refresh;
 mod refresh_races;
 mod resend;
+mod retention;
+mod retention_partitions;
 mod revocation_feed;
 mod revocations;
 mod routes;

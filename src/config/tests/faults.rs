@@ -4,7 +4,7 @@ use super::{DEVELOPMENT, fault_of, load};
 use crate::config::Settings;
 
 /// A key, a value it cannot have, and the text of the fault.
-const UNUSABLE: [(&str, &str, &str); 40] = [
+const UNUSABLE: [(&str, &str, &str); 41] = [
     (
         "server.bind",
         "8080",
@@ -190,6 +190,11 @@ const UNUSABLE: [(&str, &str, &str); 40] = [
         "gateway.cookie",
         "a b",
         "\"a b\" is no name of a cookie; use letters, digits, - and _",
+    ),
+    (
+        "retention.audit_days",
+        "29",
+        "\"29\" is not a whole number from 30 to 3650",
     ),
     (
         "telemetry.log_format",

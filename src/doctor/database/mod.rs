@@ -31,21 +31,22 @@ const TRIPS: usize = 5;
 const NOTIFIED_WITHIN: Duration = Duration::from_secs(2);
 
 /// What the service does with its tables: SELECT, INSERT, UPDATE and DELETE, by their first letters.
-const TABLES: [(&str, &str); 17] = [
+const TABLES: [(&str, &str); 18] = [
     ("access_rules", "SIUD"),
-    ("address_throttles", "SIU"),
+    ("address_throttles", "SIUD"),
     ("audit_events", "SI"),
-    ("idempotency_keys", "SIU"),
+    ("idempotency_keys", "SIUD"),
+    ("leases", "SIU"),
     ("operator_changes", "SU"),
     ("otp_requests", "SIUD"),
-    ("phone_throttles", "SIU"),
+    ("phone_throttles", "SIUD"),
     ("revocation_feed", "SU"),
-    ("revocations", "SID"),
-    ("sessions", "SIU"),
+    ("revocations", "SIUD"),
+    ("sessions", "SIUD"),
     ("signing_keys", "SIUD"),
-    ("sms_counters", "SIU"),
-    ("spend_warnings", "SI"),
-    ("spent_refresh_tokens", "SID"),
+    ("sms_counters", "SIUD"),
+    ("spend_warnings", "SID"),
+    ("spent_refresh_tokens", "SIUD"),
     ("switches", "SIU"),
     ("users", "SIUD"),
     ("verifier_sightings", "SIU"),

@@ -13,6 +13,7 @@ pub(crate) mod keys;
 mod line;
 pub(crate) mod pooler;
 pub(crate) mod raw;
+mod retention;
 mod session;
 
 use std::collections::BTreeMap;
