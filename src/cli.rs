@@ -77,6 +77,9 @@ enum Command {
         /// The address of the service, which the document names.
         #[arg(long, default_value = "https://login.example")]
         issuer: String,
+        /// That of the admin listener instead.
+        #[arg(long)]
+        admin: bool,
     },
     /// Asks a running service whether it is ready, and says so by exit code.
     Healthcheck,
@@ -172,8 +175,13 @@ pub async fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<ExitCod
             return Ok(Box::pin(doctor::run(&arguments, sources, &deps, out, complaints)).await);
         }
         Command::Sandbox { bind, mode } => sandbox(bind, mode).await?,
-        Command::Openapi { issuer } => {
-            writeln!(io::stdout(), "{:#}", openapi::document(&issuer))?;
+        Command::Openapi { issuer, admin } => {
+            let document = if admin {
+                openapi::admin_document(&issuer)
+            } else {
+                openapi::document(&issuer)
+            };
+            writeln!(io::stdout(), "{document:#}")?;
         }
         Command::Healthcheck => healthcheck(load()?.server.admin_bind).await?,
         Command::TestDatabase { command } => {

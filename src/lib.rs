@@ -78,7 +78,7 @@
 //!
 //! # What operators see and do
 //!
-//! [`http::admin`] is their door. [`audit`] keeps who did what; [`people`] is what they do about one
+//! [`http::admin`] is their door, [`operator`] who they are and what each may do. [`audit`] keeps who did what; [`people`] is what they do about one
 //! person: look a phone up, unlock it, erase a user.
 //!
 //! # If the process dies
@@ -135,6 +135,8 @@ pub mod limit;
 pub mod metrics;
 #[cfg(feature = "server")]
 pub mod operation;
+#[cfg(feature = "server")]
+pub mod operator;
 #[cfg(feature = "server")]
 pub mod origin;
 #[cfg(feature = "server")]

@@ -114,6 +114,7 @@ const RULES: &[(&str, &[&str])] = &[
         ],
     ),
     ("audit", ABOVE),
+    ("operator", ABOVE),
     ("people", ABOVE),
     ("retention", ABOVE),
     ("limit", ABOVE),

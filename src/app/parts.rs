@@ -156,7 +156,7 @@ pub(super) fn state(
         clock: deps.clock,
         random: deps.random,
         pool,
-        admin_token: settings.secrets.admin_token.clone(),
+        operators: settings.operators.clone(),
         provider,
         metrics,
     })

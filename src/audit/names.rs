@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::client::{ClientId, ClientIdError};
+use crate::operator::{Operator, OperatorId, OperatorIdError};
 
 /// What somebody did, or tried to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum Action {
     PhoneStop,
     /// Took a phone's lock or stop away.
     PhoneUnlock,
+    /// Looked at where a phone stands.
+    PhoneLookUp,
     /// Used a number of the settings that is never texted.
     TestNumberUse,
     /// Made or changed a rule on whom to block or let through.
@@ -46,7 +49,9 @@ pub enum Action {
     SigningKeyRevoke,
     /// Brought in a key that was made elsewhere.
     SigningKeyImport,
-    /// Called the admin API without its token.
+    /// Called the admin API and was let in; what came of it, other events of the same call tell.
+    AdminCall,
+    /// Called the admin API without a token for that.
     AdminDenied,
     /// Made tokens that name nobody, to see what a gateway makes of them.
     DoctorMint,
@@ -54,13 +59,14 @@ pub enum Action {
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::OtpSend,
         Self::OtpResend,
         Self::OtpVerify,
         Self::PhoneLock,
         Self::PhoneStop,
         Self::PhoneUnlock,
+        Self::PhoneLookUp,
         Self::TestNumberUse,
         Self::RuleSet,
         Self::RuleRemove,
@@ -74,6 +80,7 @@ impl Action {
         Self::SigningKeyRotate,
         Self::SigningKeyRevoke,
         Self::SigningKeyImport,
+        Self::AdminCall,
         Self::AdminDenied,
         Self::DoctorMint,
     ];
@@ -87,6 +94,7 @@ impl Action {
             Self::PhoneLock => "phone.lock",
             Self::PhoneStop => "phone.stop",
             Self::PhoneUnlock => "phone.unlock",
+            Self::PhoneLookUp => "phone.lookup",
             Self::TestNumberUse => "test_number.use",
             Self::RuleSet => "rule.set",
             Self::RuleRemove => "rule.remove",
@@ -100,6 +108,7 @@ impl Action {
             Self::SigningKeyRotate => "signing_key.rotate",
             Self::SigningKeyRevoke => "signing_key.revoke",
             Self::SigningKeyImport => "signing_key.import",
+            Self::AdminCall => "admin.call",
             Self::AdminDenied => "admin.denied",
             Self::DoctorMint => "doctor.mint",
         }
@@ -149,22 +158,30 @@ impl Outcome {
 pub enum Actor {
     /// A registered client, for the person who uses it.
     Client(ClientId),
-    /// Whoever holds the admin token.
-    Admin,
+    /// The holder of a token of this name; without one, of `secrets.admin_token`, or of the settings: the
+    /// commands of this program are his.
+    Admin(Option<OperatorId>),
     /// This service by itself.
     Service,
 }
 
 /// The text names nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be admin, service or client:<id>")]
+#[error("must be admin, admin:<id>, service or client:<id>")]
 pub struct ActorError;
+
+impl From<&Operator> for Actor {
+    fn from(operator: &Operator) -> Self {
+        Self::Admin(operator.id.clone())
+    }
+}
 
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Client(id) => write!(f, "client:{id}"),
-            Self::Admin => f.write_str("admin"),
+            Self::Admin(None) => f.write_str("admin"),
+            Self::Admin(Some(id)) => write!(f, "admin:{id}"),
             Self::Service => f.write_str("service"),
         }
     }
@@ -180,7 +197,11 @@ impl FromStr for Actor {
                 .map(Self::Client)
                 .map_err(|ClientIdError| ActorError);
         }
-        [Self::Admin, Self::Service]
+        if let Some(id) = text.strip_prefix("admin:") {
+            let id = id.parse().map_err(|OperatorIdError| ActorError)?;
+            return Ok(Self::Admin(Some(id)));
+        }
+        [Self::Admin(None), Self::Service]
             .into_iter()
             .find(|actor| actor.to_string() == text)
             .ok_or(ActorError)
@@ -199,7 +220,7 @@ mod tests {
         for outcome in Outcome::ALL {
             assert_eq!(Outcome::parse(outcome.name()), Some(outcome));
         }
-        for actor in ["admin", "service", "client:web"] {
+        for actor in ["admin", "admin:ann", "service", "client:web"] {
             let read: Actor = actor.parse().unwrap();
             assert_eq!(read.to_string(), actor);
         }
@@ -207,7 +228,15 @@ mod tests {
 
     #[test]
     fn a_text_that_names_nobody_is_refused() {
-        for text in ["", "Admin", "client:", "client:a b", "web"] {
+        for text in [
+            "",
+            "Admin",
+            "client:",
+            "client:a b",
+            "admin:",
+            "admin:a b",
+            "web",
+        ] {
             assert_eq!(text.parse::<Actor>(), Err(ActorError), "{text:?}");
         }
     }

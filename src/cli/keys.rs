@@ -143,6 +143,7 @@ pub(super) async fn run(
 
 fn by(reason: Option<&Remark>) -> By<'_> {
     By::Operator {
+        id: None,
         reason,
         trace_id: None,
     }

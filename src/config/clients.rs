@@ -102,9 +102,14 @@ fn secret_hash(table: &mut Table<'_>) -> Read<Option<SecretHash>> {
     let Some(text) = table.text(FIELD)? else {
         return Ok(None);
     };
-    decode_hex(text.strip_prefix("sha256:").unwrap_or(&text))
-        .map(|hash| Some(SecretHash(hash)))
+    hash_of(&text)
+        .map(Some)
         .ok_or_else(|| table.fault(FIELD, format!("is not sha256: and 64 hex digits; {MEND}")))
+}
+
+/// What `sha256sum` prints, with or without `sha256:` before it.
+pub(super) fn hash_of(text: &str) -> Option<SecretHash> {
+    decode_hex(text.strip_prefix("sha256:").unwrap_or(text)).map(SecretHash)
 }
 
 fn audience(table: &mut Table<'_>) -> Read<Vec<String>> {

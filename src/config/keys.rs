@@ -46,7 +46,7 @@ pub(super) const SECRETS: [SecretKey; 6] = [
 ];
 
 /// The lists of tables, which an environment variable cannot express.
-pub(super) const TABLE_LISTS: [&str; 2] = ["clients", "test_numbers"];
+pub(super) const TABLE_LISTS: [&str; 3] = ["admin_tokens", "clients", "test_numbers"];
 
 /// `otp.ttl_seconds` -> `OTP_AUTH__OTP__TTL_SECONDS`
 pub(super) fn variable(key: &str) -> String {

@@ -16,6 +16,7 @@
 //! its section; a test fails when one of the two is forgotten.
 
 mod address;
+mod admin_tokens;
 mod alerts;
 mod clients;
 mod database;
@@ -47,6 +48,7 @@ use std::{collections::BTreeMap, fmt, path::Path};
 use chrono::{DateTime, Utc};
 
 use crate::client::Clients;
+use crate::operator::Operators;
 use crate::phone::PhoneRules;
 
 use reader::{Effective, Read, Reader};
@@ -97,8 +99,10 @@ pub struct Settings {
     pub server: Server,
     /// PostgreSQL.
     pub database: Database,
-    /// Master key and admin token.
+    /// The master key.
     pub secrets: Secrets,
+    /// Who may call the admin API, the holder of the admin token included.
+    pub operators: Operators,
     /// Who texts, and how it is guarded.
     pub provider: Provider,
     /// The account with StartMessaging; its key is empty where somebody else texts.
@@ -156,6 +160,7 @@ impl Settings {
         let server = server::read(reader);
         let database = database::read(reader);
         let secrets = secrets::read(reader);
+        let operators = admin_tokens::read(reader, now);
         let provider = provider::read(reader);
         let texts = provider
             .as_ref()
@@ -182,6 +187,7 @@ impl Settings {
             server: server?,
             database: database?,
             secrets: secrets?,
+            operators: operators?,
             provider: provider?,
             startmessaging: startmessaging?,
             otp: otp?,

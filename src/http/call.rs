@@ -21,6 +21,7 @@ use crate::limit::Quota;
 use crate::limit::per_address::AddressKey;
 use crate::limit::per_ip::Network;
 use crate::operation::Operation;
+use crate::operator::{Change, Operator};
 use crate::origin::Origin;
 use crate::phone::{PhoneError, PhoneNumber};
 use crate::rules::Verdict;
@@ -41,6 +42,7 @@ pub struct Call {
     pub state: Data<State>,
     request: HttpRequest,
     trace_id: TraceId,
+    operator: Option<Rc<Operator>>,
 }
 
 impl FromRequest for Call {
@@ -63,6 +65,7 @@ impl FromRequest for Call {
                     state,
                     request: request.clone(),
                     trace_id,
+                    operator: request.extensions().get().cloned(),
                 })
             },
         ))
@@ -97,6 +100,23 @@ impl Call {
     /// The id of the request in answers and logs.
     pub fn trace_id(&self) -> &str {
         &self.trace_id.0
+    }
+
+    /// Who calls the admin API; none where nobody was asked.
+    pub fn operator(&self) -> Result<&Operator, Problem> {
+        self.operator.as_deref().ok_or_else(|| {
+            tracing::error!("a call that nobody was let in to make");
+            Problem::new(Code::InternalError)
+        })
+    }
+
+    /// This call as one of an operator that changes something.
+    pub fn change(&self) -> Result<Change<'_>, Problem> {
+        Ok(Change {
+            by: self.operator()?,
+            trace_id: self.trace_id(),
+            now: self.now(),
+        })
     }
 
     /// What the headers tell of the user's address. A confidential client that proved its secret is

@@ -33,6 +33,8 @@ pub enum Code {
     InvalidClient,
     /// The bearer token is missing or not good.
     InvalidToken,
+    /// The bearer token does not open this.
+    InsufficientScope,
     /// A cross-site call from an origin that is not registered.
     OriginNotAllowed,
     /// No such path.
@@ -49,7 +51,7 @@ pub enum Code {
 
 impl Code {
     /// All codes, in the order of the table in README.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::InvalidRequest,
         Self::InvalidPhoneNumber,
         Self::PhoneNumberNotAllowed,
@@ -65,6 +67,7 @@ impl Code {
         Self::ServiceUnavailable,
         Self::InvalidClient,
         Self::InvalidToken,
+        Self::InsufficientScope,
         Self::OriginNotAllowed,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -91,6 +94,7 @@ impl Code {
             Self::ServiceUnavailable => "service_unavailable",
             Self::InvalidClient => "invalid_client",
             Self::InvalidToken => "invalid_token",
+            Self::InsufficientScope => "insufficient_scope",
             Self::OriginNotAllowed => "origin_not_allowed",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -104,7 +108,7 @@ impl Code {
     pub const fn status(self) -> u16 {
         match self {
             Self::InvalidRequest | Self::InvalidPhoneNumber | Self::OtpRequestExpired => 400,
-            Self::PhoneNumberNotAllowed | Self::OriginNotAllowed => 403,
+            Self::PhoneNumberNotAllowed | Self::InsufficientScope | Self::OriginNotAllowed => 403,
             Self::OtpIncorrect | Self::InvalidClient | Self::InvalidToken => 401,
             Self::TooManyAttempts | Self::RateLimited => 429,
             Self::IdempotencyInProgress => 409,
@@ -138,6 +142,7 @@ impl Code {
             Self::ServiceUnavailable => "The service cannot work now",
             Self::InvalidClient => "Client authentication failed",
             Self::InvalidToken => "The bearer token is not good",
+            Self::InsufficientScope => "The bearer token does not open this",
             Self::OriginNotAllowed => "Calls from this origin are not allowed",
             Self::NotFound => "No such path",
             Self::MethodNotAllowed => "Method not allowed",
@@ -183,6 +188,7 @@ impl Code {
             Self::ServiceUnavailable => "Call again after `Retry-After` seconds.",
             Self::InvalidClient => "The client is unknown, or its secret is missing or wrong.",
             Self::InvalidToken => "Send a good one as Authorization: Bearer.",
+            Self::InsufficientScope => "Use the token of somebody who may do this.",
             Self::OriginNotAllowed => "Add the origin to the client's allowed_origins.",
             Self::NotFound => "There is nothing at this path.",
             Self::MethodNotAllowed => "The `Allow` header names the methods of this path.",
@@ -194,12 +200,15 @@ impl Code {
         }
     }
 
-    /// The `WWW-Authenticate` value of a 401 that asks for credentials (RFC 9110 section 11.6.1).
+    /// The `WWW-Authenticate` value of a 401 that asks for credentials (RFC 9110 section 11.6.1), and of a 403
+    /// that asks for better ones (RFC 6750 section 3.1).
     pub fn challenge(self) -> Option<&'static str> {
         if self == Self::InvalidClient {
             Some(r#"Basic realm="otp-auth", charset="UTF-8""#)
         } else if self == Self::InvalidToken {
             Some(r#"Bearer realm="otp-auth", error="invalid_token""#)
+        } else if self == Self::InsufficientScope {
+            Some(r#"Bearer realm="otp-auth", error="insufficient_scope""#)
         } else {
             None
         }

@@ -18,6 +18,8 @@ const CACHE: &str = "public, max-age=300";
 /// The documents of one service.
 pub struct Documents {
     openapi: Document,
+    /// For operators.
+    admin: Document,
     /// What shows it to people.
     pub reader: Reader,
 }
@@ -34,7 +36,9 @@ impl Documents {
     /// Makes them for a service with this issuer.
     pub fn new(issuer: &str) -> Self {
         let openapi = openapi::document(issuer).to_string();
+        let admin = openapi::admin_document(issuer).to_string();
         Self {
+            admin: Document::new("application/json", admin.into()),
             openapi: Document::new("application/json", openapi.into()),
             reader: Reader::new(issuer),
         }
@@ -75,4 +79,9 @@ impl Document {
 /// `GET /openapi.json`
 pub async fn openapi(call: Call) -> HttpResponse {
     call.state.documents.openapi.answer(&call)
+}
+
+/// `GET /openapi.json` of the admin listener
+pub async fn admin_openapi(call: Call) -> HttpResponse {
+    call.state.documents.admin.answer(&call)
 }

@@ -36,7 +36,6 @@ use actix_web::dev::{AppService, HttpServiceFactory};
 use actix_web::web::{self, PayloadConfig, ServiceConfig};
 use actix_web::{FromRequest, Handler, Resource, Responder, Route};
 use ipnet::IpNet;
-use secrecy::SecretString;
 use sqlx::PgPool;
 
 use self::documents::Documents;
@@ -47,6 +46,7 @@ use crate::gateway::Gateway;
 use crate::idempotency::Idempotency;
 use crate::limit::per_ip::IpLimit;
 use crate::metrics::Metrics;
+use crate::operator::Operators;
 use crate::otp::Otp;
 use crate::people::People;
 use crate::phone::PhoneRules;
@@ -113,8 +113,8 @@ pub struct State {
     pub people: People,
     /// Which calls without the admin token were told of.
     pub denials: admin::Denials,
-    /// Opens `/admin/v1`, which is closed without one.
-    pub admin_token: Option<SecretString>,
+    /// Whom `/admin/v1` is open to.
+    pub operators: Operators,
     /// What this process counts.
     pub metrics: Arc<Metrics>,
     /// What tells how to call it.
@@ -221,6 +221,7 @@ pub fn admin_routes(config: &mut ServiceConfig) {
         .service(read("/livez", health::livez))
         .service(read("/readyz", health::readyz))
         .service(read("/metrics", health::metrics))
+        .service(read("/openapi.json", documents::admin_openapi))
         .configure(admin::routes)
         .default_service(web::to(call::not_found));
 }

@@ -46,7 +46,7 @@ pub struct SessionBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Sessions)]
 pub(super) struct SessionsBody {
-    sessions: Vec<SessionBody>,
+    pub(super) sessions: Vec<SessionBody>,
 }
 
 /// Who a token belongs to.

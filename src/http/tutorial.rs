@@ -243,6 +243,7 @@ fn drf(problem: Problem) -> Box<Reply> {
         | Code::IdempotencyConflict
         | Code::InvalidClient
         | Code::InvalidToken
+        | Code::InsufficientScope
         | Code::OriginNotAllowed
         | Code::NotFound
         | Code::MethodNotAllowed

@@ -11,8 +11,9 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::audit::{Action, Actor, Event, Outcome, Remark};
+use crate::audit::{Action, Event, Outcome, Remark};
 use crate::database::StoreError;
+use crate::operator::Change;
 use crate::phone::PhoneNumber;
 use crate::random::{self, Random};
 use crate::secrets::{Keyring, PhoneIndex};
@@ -63,32 +64,26 @@ impl People {
         &self,
         phone: &PhoneNumber,
         why: &Remark,
-        trace_id: &str,
-        now: DateTime<Utc>,
+        change: Change<'_>,
     ) -> Result<Standing, StoreError> {
         let phone = self.keyring.phone_index(phone);
-        let id = random::uuid_v7(self.random.as_ref(), now)?;
-        let event = Event::new(Action::PhoneUnlock, Outcome::Success, Actor::Admin)
+        let id = random::uuid_v7(self.random.as_ref(), change.now)?;
+        let event = Event::new(Action::PhoneUnlock, Outcome::Success, change.by.into())
             .phone(phone)
-            .trace(trace_id)
+            .trace(change.trace_id)
             .with("reason", why.as_str());
-        store::unlock(&self.pool, phone, id, event, now).await?;
-        store::standing(&self.pool, phone, self.stop_at, now).await
+        store::unlock(&self.pool, phone, id, event, change.now).await?;
+        store::standing(&self.pool, phone, self.stop_at, change.now).await
     }
 
     /// Destroys what identifies a user: his row, his sessions, his requests with his sealed number,
     /// and what is remembered of a code. What limits the phone stays, under its keyed hash, or
     /// erasure would be a way around the limits. `false` if there is no such user.
-    pub async fn erase(
-        &self,
-        user: Uuid,
-        trace_id: &str,
-        now: DateTime<Utc>,
-    ) -> Result<bool, StoreError> {
-        let id = random::uuid_v7(self.random.as_ref(), now)?;
-        let event = Event::new(Action::UserErase, Outcome::Success, Actor::Admin)
+    pub async fn erase(&self, user: Uuid, change: Change<'_>) -> Result<bool, StoreError> {
+        let id = random::uuid_v7(self.random.as_ref(), change.now)?;
+        let event = Event::new(Action::UserErase, Outcome::Success, change.by.into())
             .user(user)
-            .trace(trace_id);
-        store::erase(&self.pool, user, id, &event, now).await
+            .trace(change.trace_id);
+        store::erase(&self.pool, user, id, &event, change.now).await
     }
 }

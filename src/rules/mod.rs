@@ -31,11 +31,12 @@ use uuid::Uuid;
 
 use crate::audit::Remark;
 use crate::database::StoreError;
+use crate::operator::Change;
 use crate::phone::PhoneNumber;
 use crate::random::{self, Random};
 use crate::secrets::{Keyring, Purpose, SealError};
 use crate::telemetry::Chain;
-pub use rule::{Change, Listing, NewRule, Rule, Verdict};
+pub use rule::{Listing, NewRule, Rule, Verdict};
 use snapshot::{Decision, Snapshot};
 use store::{Ban, NewRow, StoredRule};
 pub use switch::Switches;

@@ -16,6 +16,9 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// All verdicts.
+    pub const ALL: [Self; 2] = [Self::Block, Self::Allow];
+
     /// The stable name.
     pub const fn name(self) -> &'static str {
         match self {
@@ -26,9 +29,7 @@ impl Verdict {
 
     /// The verdict of a name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Block, Self::Allow]
-            .into_iter()
-            .find(|verdict| verdict.name() == name)
+        Self::ALL.into_iter().find(|verdict| verdict.name() == name)
     }
 }
 
@@ -73,13 +74,4 @@ pub struct Listing {
     pub after: Option<Uuid>,
     /// How many at most.
     pub most: i64,
-}
-
-/// The call that changes something.
-#[derive(Clone, Copy, Debug)]
-pub struct Change<'a> {
-    /// Its `X-Request-Id`.
-    pub trace_id: &'a str,
-    /// When.
-    pub now: DateTime<Utc>,
 }

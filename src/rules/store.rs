@@ -9,9 +9,10 @@ use uuid::Uuid;
 
 use super::switch::{Switch, SwitchState};
 use super::target::Kind;
-use super::{Change, Listing, Verdict};
+use super::{Listing, Verdict};
 use crate::audit::{self, Action, Actor, Event, Outcome};
 use crate::database::StoreError;
+use crate::operator::Change;
 use crate::secrets::PhoneIndex;
 use crate::session::{self, EndReason, Ending, Whose};
 
@@ -142,7 +143,7 @@ async fn log_out(
     .await?;
     let ending = Ending {
         reason: EndReason::PhoneBlocked,
-        actor: Actor::Admin,
+        actor: Actor::from(change.by),
         trace_id: change.trace_id,
         address: None,
         now: change.now,
@@ -231,7 +232,7 @@ async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, StoreErr
 
 /// What the audit log is told of a change.
 fn told(action: Action, change: Change<'_>) -> Event {
-    Event::new(action, Outcome::Success, Actor::Admin).trace(change.trace_id)
+    Event::new(action, Outcome::Success, Actor::from(change.by)).trace(change.trace_id)
 }
 
 async fn record_rule(

@@ -27,6 +27,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Phone, Self::Prefix, Self::Network];
+
     /// The stable name.
     pub const fn name(self) -> &'static str {
         match self {
@@ -38,9 +41,7 @@ impl Kind {
 
     /// The kind of a name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Phone, Self::Prefix, Self::Network]
-            .into_iter()
-            .find(|kind| kind.name() == name)
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
 

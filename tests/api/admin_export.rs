@@ -26,6 +26,12 @@ async fn export(app: &Instance, query: &str) -> Vec<Value> {
     )
 }
 
+/// What is left without the calls of operators, such as the export itself.
+fn without_calls(mut events: Vec<Value>) -> Vec<Value> {
+    events.retain(|event| event["action"] != "admin.call");
+    events
+}
+
 #[sqlx::test]
 async fn an_export_has_every_event_of_its_span_oldest_first(
     _: PgPoolOptions,
@@ -34,7 +40,8 @@ async fn an_export_has_every_event_of_its_span_oldest_first(
     let world = World::new(connect).await;
     let app = world.instance().await;
     let all = export(&app, "").await;
-    assert_eq!(all, app.events("").await, "the first key's event");
+    let first = app.events("action=signing_key.create").await;
+    assert_eq!(without_calls(all), first, "the first key's event");
     world.clock.advance(10);
     let start = world.clock.now();
     // More than two pages, five events to a millisecond, so that pages end within one.
@@ -52,7 +59,7 @@ async fn an_export_has_every_event_of_its_span_oldest_first(
     let event = Event::new(Action::OtpSend, Outcome::Success, Actor::Service);
     let last = world.audit().record(&event).await.unwrap().to_string();
 
-    let all = export(&app, "").await;
+    let all = without_calls(export(&app, "").await);
 
     assert_eq!(all.len(), 2502);
     let place = |event: &Value| {
@@ -60,7 +67,7 @@ async fn an_export_has_every_event_of_its_span_oldest_first(
         (text("at"), text("id"))
     };
     assert!(all.iter().map(place).is_sorted_by(|one, next| one < next));
-    assert_eq!(all[2501], app.events("limit=1").await[0]);
+    assert_eq!(all[2501], app.events("limit=1&actor=service").await[0]);
     assert_eq!(all[2501]["id"], last.as_str());
 
     let time = |millis| rfc3339(start + TimeDelta::milliseconds(millis));

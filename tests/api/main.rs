@@ -16,6 +16,7 @@ mod admin_audit;
 mod admin_door;
 mod admin_export;
 mod admin_phones;
+mod admin_roles;
 mod alerts;
 mod audit;
 mod authorize;

@@ -144,6 +144,42 @@ async fn the_document_tells_every_call_and_no_other(_: PgPoolOptions, connect: P
 }
 
 #[sqlx::test]
+async fn the_document_of_the_admin_listener_tells_every_call_and_no_other(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(connect).await;
+    let app = world.instance().await;
+    let document = app.admin_get(PATH).await.json();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let odd = Method::from_bytes(b"ODD").unwrap();
+        let answer = Answer::of(app.admin(odd, &filled(path))).await;
+        assert_eq!(answer.status, 405, "{path}");
+        let allow = answer.header("allow");
+        let mut told = told(item);
+        // An export is not asked about.
+        if path == "/admin/v1/audit/export" {
+            told.remove("HEAD");
+        }
+        let allowed: BTreeSet<String> = allow.split(", ").map(str::to_owned).collect();
+        assert_eq!(told, allowed, "{path}");
+        for method in told {
+            let name = Method::from_bytes(method.as_bytes()).unwrap();
+            let answer = Answer::of(app.admin(name, &filled(path))).await;
+            let status = answer.status.to_string();
+            let call = item
+                .get(method.to_lowercase())
+                .unwrap_or_else(|| &item["get"]);
+            let is_told = call["responses"].get(&status).is_some();
+            assert!(
+                is_told,
+                "{method} {path} answers {status}, which is not told"
+            );
+        }
+    }
+}
+
+#[sqlx::test]
 async fn the_document_is_of_this_service_and_may_be_kept(
     _: PgPoolOptions,
     connect: PgConnectOptions,

@@ -14,9 +14,10 @@ const path = (file) => fileURLToPath(new URL(file, import.meta.url));
 /** Redocly's own. */
 const NODE = [20, 19];
 
-test('the document is one that a linter has nothing against', { skip: nodeIsOld() }, async () => {
+test('the documents are such that a linter has nothing against them', { skip: nodeIsOld() }, async () => {
   const env = environment({ REDOCLY_TELEMETRY: 'off', REDOCLY_SUPPRESS_UPDATE_NOTICE: 'true' });
-  const args = ['lint', '--config', path('openapi/redocly.yaml'), path('../../docs/openapi.json')];
+  const documents = ['openapi', 'admin-openapi'].map((name) => path(`../../docs/${name}.json`));
+  const args = ['lint', '--config', path('openapi/redocly.yaml'), ...documents];
 
   const { code, stdout, stderr } = await run(path('node_modules/.bin/redocly'), args, { env });
 
@@ -89,4 +90,29 @@ describe('a service that is called as its document says', () => {
       assert.deepEqual(failures, []);
     });
   }
+});
+
+describe('an admin listener that is called as its document says', () => {
+  const TOKEN = randomBytes(32).toString('hex');
+  let world;
+  before(async () => {
+    world = await World.start({ env: { OTP_AUTH__SECRETS__ADMIN_TOKEN: TOKEN } });
+  });
+  after(() => world?.stop());
+
+  test('answers each call as it is told', async () => {
+    const url = `http://${world.service.adminAddress}`;
+    const env = environment({ HYPOTHESIS_STORAGE_DIRECTORY: world.directory });
+    const args = [
+      '--config-file', path('openapi/schemathesis-admin.toml'), 'run', `${url}/openapi.json`,
+      '--url', url, '--phases', 'examples,coverage,fuzzing', '--no-color', '--header', `Authorization: Bearer ${TOKEN}`,
+    ];
+    const program = join(dirname(process.env.OTP_AUTH_PYTHON), 'schemathesis');
+
+    const { code, stdout, stderr } = await run(program, args, { env, patience: 150_000 });
+
+    assert.equal(code, 0, stdout + stderr);
+    const failures = world.service.log().filter(({ status }) => status >= 500);
+    assert.deepEqual(failures, []);
+  });
 });

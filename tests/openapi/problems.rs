@@ -3,7 +3,7 @@
 use otp_auth::http::codes::Code;
 use serde_json::Value;
 
-use crate::{ISSUER, document, operations, resolved};
+use crate::{ISSUER, admin_document, document, operations, resolved};
 
 /// The problem codes that an answer shows.
 fn codes(document: &Value, answer: &Value) -> Vec<String> {
@@ -25,16 +25,23 @@ fn every_problem_is_told_where_it_can_come_up() {
             .flat_map(|(_, told)| told["responses"].as_object().unwrap());
         let is_told =
             answers.any(|(_, answer)| codes(&document, answer).contains(&code.name().to_owned()));
-        // A method that is told of is allowed; the tutorial's calls have no codes.
-        let has_no_call = matches!(code, Code::MethodNotAllowed | Code::OriginNotAllowed);
+        // A method that is told of is allowed; the tutorial's calls have no codes; operators have roles.
+        let has_no_call = matches!(
+            code,
+            Code::MethodNotAllowed | Code::OriginNotAllowed | Code::InsufficientScope
+        );
         assert_eq!(is_told, !has_no_call, "{}", code.name());
     }
 }
 
 #[test]
 fn an_answer_shows_the_problems_of_its_schema_and_status() {
-    let document = document();
-    for (call, told) in operations(&document) {
+    assert_shows_its_problems(&document());
+    assert_shows_its_problems(&admin_document());
+}
+
+fn assert_shows_its_problems(document: &Value) {
+    for (call, told) in operations(document) {
         for (status, answer) in told["responses"].as_object().unwrap() {
             let schema = &answer["content"]["application/problem+json"]["schema"];
             let schemas = schema["oneOf"].as_array().cloned();
@@ -43,13 +50,13 @@ fn an_answer_shows_the_problems_of_its_schema_and_status() {
                 .iter()
                 .filter(|schema| !schema.is_null())
                 .map(|schema| {
-                    let schema = resolved(&document, schema);
+                    let schema = resolved(document, schema);
                     let code = &schema["properties"]["code"]["enum"][0];
                     code.as_str().unwrap().to_owned()
                 })
                 .collect();
 
-            let mut shown = codes(&document, answer);
+            let mut shown = codes(document, answer);
 
             for code in &shown {
                 let code = Code::parse(code).unwrap();
@@ -70,10 +77,16 @@ fn an_answer_shows_the_problems_of_its_schema_and_status() {
 
 #[test]
 fn the_problems_that_are_shown_are_as_the_service_renders_them() {
-    let document = document();
-    for code in Code::ALL {
-        let name = code.name();
-        let shown = &document["components"]["examples"][name]["value"];
+    let shown = assert_shows_as_rendered(&document()) + assert_shows_as_rendered(&admin_document());
+    assert!(shown > Code::ALL.len());
+}
+
+/// Returns of how many codes the document has an example.
+fn assert_shows_as_rendered(document: &Value) -> usize {
+    let examples = document["components"]["examples"].as_object().unwrap();
+    for (name, shown) in examples {
+        let (name, shown) = (name.as_str(), &shown["value"]);
+        let code = Code::parse(name).unwrap();
 
         assert_eq!(shown["code"], name);
         assert_eq!(shown["title"], code.title(), "{name}");
@@ -95,4 +108,5 @@ fn the_problems_that_are_shown_are_as_the_service_renders_them() {
             );
         }
     }
+    examples.len()
 }

@@ -22,7 +22,7 @@ const UNSAFE: [(&str, &str, &str); 21] = [
     (
         "secrets.admin_token",
         "admin_token = ''",
-        "is not set; make one with: openssl",
+        "is not set, and none of [[admin_tokens]] is an owner's; make one with: openssl",
     ),
     (
         "startmessaging.base_url",

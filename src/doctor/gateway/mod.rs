@@ -154,7 +154,7 @@ impl Plan<'_> {
         let client = (self.client, &self.granted);
         let probes = Probes::new(self.issuer, client, &published, deps.random.as_ref())?;
         let audit = Audit::new(keeper.pool.clone(), deps.random.clone(), deps.clock.clone());
-        let event = Event::new(Action::DoctorMint, Outcome::Success, Actor::Admin)
+        let event = Event::new(Action::DoctorMint, Outcome::Success, Actor::Admin(None))
             .user(probes.user())
             .session(probes.session())
             .with("by", "command")

@@ -10,6 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::audit::{Action, Audit, Entry, Filter, Outcome, Place};
@@ -30,26 +31,46 @@ const LARGEST_PAGE: u16 = 1000;
 const LONGEST_REASON: usize = 64;
 
 /// An event as operators see it.
-#[derive(Serialize)]
-pub(super) struct EventBody {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Event)]
+pub(in crate::http) struct EventBody {
     id: Uuid,
+    #[schema(format = DateTime)]
     at: String,
     action: String,
     outcome: String,
+    /// Why it ended so: a stable name.
+    #[schema(required)]
     reason: Option<String>,
+    /// `admin`, `admin:<id>`, `client:<id>` or `service`.
     actor: String,
+    /// The phone, as a keyed hash.
+    #[schema(required)]
     phone_index: Option<String>,
+    /// The network of the call, as a keyed hash.
+    #[schema(required)]
     address_key: Option<String>,
+    #[schema(required)]
     user_id: Option<Uuid>,
+    #[schema(required)]
     request_id: Option<Uuid>,
+    #[schema(required)]
     session_id: Option<Uuid>,
+    /// `X-Request-Id` of the call.
+    #[schema(required)]
     trace_id: Option<String>,
+    /// Further facts, by the action.
+    #[schema(value_type = Object)]
     detail: Value,
 }
 
-#[derive(Serialize)]
-struct PageBody {
+/// Events, the newest first.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Events)]
+pub(in crate::http) struct PageBody {
     events: Vec<EventBody>,
+    /// `cursor` of the next page, if there is one.
+    #[schema(required)]
     next: Option<String>,
 }
 

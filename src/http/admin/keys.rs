@@ -5,7 +5,8 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::web::{self, Bytes, Path, ServiceConfig};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::reason;
@@ -14,6 +15,7 @@ use crate::clock::rfc3339;
 use crate::http::body::{Faults, Fields};
 use crate::http::call::Call;
 use crate::http::codes::Code;
+use crate::http::openapi::schemas;
 use crate::http::problem::Problem;
 use crate::http::query::{self, Query};
 use crate::http::read;
@@ -28,41 +30,110 @@ const LARGEST_PAGE: i64 = 1000;
 /// How soon a change that met another one is worth another try: such a change takes milliseconds.
 const AGAIN: Duration = Duration::from_secs(1);
 
-#[derive(Serialize)]
-struct KeyBody {
+/// A key that tokens are signed with.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SigningKey)]
+pub(in crate::http) struct KeyBody {
     kid: String,
     alg: &'static str,
+    #[schema(schema_with = schemas::key_state)]
     state: &'static str,
+    #[schema(format = DateTime)]
     created_at: String,
+    /// When it begins to sign.
+    #[schema(required, format = DateTime)]
     promote_at: Option<String>,
+    #[schema(required, format = DateTime)]
     active_at: Option<String>,
+    #[schema(required, format = DateTime)]
     retired_at: Option<String>,
+    /// When its last token is over.
+    #[schema(required, format = DateTime)]
     gone_at: Option<String>,
     seen_by: Vec<SeenBody>,
+    /// Of `tokens.verifiers`, those that did not fetch it yet.
     not_seen_by: Vec<String>,
 }
 
-#[derive(Serialize)]
-struct SeenBody {
+/// A verifier that fetched a key.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SeenBy)]
+pub(in crate::http) struct SeenBody {
     verifier: String,
+    #[schema(format = DateTime)]
     first_seen_at: String,
+    #[schema(format = DateTime)]
     last_seen_at: String,
 }
 
-#[derive(Serialize)]
-struct LossesBody {
+/// What of one client ends with a key.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Losses)]
+pub(in crate::http) struct LossesBody {
     client_id: String,
     sessions: i64,
     users: i64,
+    #[schema(format = DateTime)]
     latest_expiry: String,
 }
 
-#[derive(Serialize)]
-struct SessionBody {
+/// A session with a token of a key.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LostSession)]
+pub(in crate::http) struct LostBody {
     sub: Uuid,
     sid: Uuid,
     client_id: String,
+    #[schema(format = DateTime)]
     expires_at: String,
+}
+
+/// All keys.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SigningKeys)]
+pub(in crate::http) struct KeysBody {
+    keys: Vec<KeyBody>,
+}
+
+/// What was brought forward.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Rotation)]
+pub(in crate::http) struct RotationBody {
+    /// The key that signs next.
+    kid: String,
+    alg: &'static str,
+    /// When it does; null: it does.
+    #[schema(required, format = DateTime)]
+    promote_at: Option<String>,
+    #[schema(required)]
+    warning: Option<&'static str>,
+}
+
+/// What a revocation ends, or would end.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Revocation)]
+pub(in crate::http) struct RevokedBody {
+    kid: String,
+    #[schema(schema_with = schemas::key_state)]
+    state: &'static str,
+    /// Whether it was done.
+    revoked: bool,
+    /// The key that signs instead.
+    #[schema(required)]
+    successor: Option<String>,
+    #[schema(required)]
+    warning: Option<&'static str>,
+    losses: Vec<LossesBody>,
+}
+
+/// Sessions with tokens of a key.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LostSessions)]
+pub(in crate::http) struct LostSessionsBody {
+    sessions: Vec<LostBody>,
+    /// `cursor` of the next page, if there is one.
+    #[schema(required)]
+    next: Option<Uuid>,
 }
 
 impl KeyBody {
@@ -103,7 +174,7 @@ impl From<Losses> for LossesBody {
     }
 }
 
-impl From<LostSession> for SessionBody {
+impl From<LostSession> for LostBody {
     fn from(lost: LostSession) -> Self {
         Self {
             sub: lost.user_id,
@@ -128,7 +199,7 @@ async fn list(call: Call) -> HttpResponse {
         let keys = call.state.keys.keeper().list().await?;
         let keys = keys.into_iter().map(|key| KeyBody::new(&call, key));
         let keys: Vec<KeyBody> = keys.collect();
-        Ok(Reply::json(200, &json!({"keys": keys})))
+        Ok(Reply::json(200, &KeysBody { keys }))
     })
     .await
 }
@@ -138,15 +209,15 @@ async fn rotate(call: Call, body: Bytes) -> HttpResponse {
     call.to_the_end(move |call| async move {
         let (why, at_once) = change(&call.fields(&body)?, "now", "/now")?;
         let keeper = call.state.keys.keeper();
-        let rotation = keeper.rotate(at_once, by(&call, &why)).await;
+        let rotation = keeper.rotate(at_once, by(&call, &why)?).await;
         let rotation = rotation.map_err(problem)?;
         catch_up(&call).await;
-        let body = json!({
-            "kid": rotation.kid,
-            "alg": rotation.algorithm.name(),
-            "promote_at": rotation.promote_at.map(rfc3339),
-            "warning": rotation.is_early.then_some(EARLY),
-        });
+        let body = RotationBody {
+            kid: rotation.kid,
+            alg: rotation.algorithm.name(),
+            promote_at: rotation.promote_at.map(rfc3339),
+            warning: rotation.is_early.then_some(EARLY),
+        };
         Ok(Reply::json(200, &body))
     })
     .await
@@ -157,20 +228,20 @@ async fn revoke(call: Call, kid: Path<String>, body: Bytes) -> HttpResponse {
     call.to_the_end(move |call| async move {
         let (why, dry_run) = change(&call.fields(&body)?, "dry_run", "/dry_run")?;
         let keeper = call.state.keys.keeper();
-        let revoked = keeper.revoke(&kid, dry_run, by(&call, &why)).await;
+        let revoked = keeper.revoke(&kid, dry_run, by(&call, &why)?).await;
         let revoked = revoked.map_err(problem)?;
         if !dry_run {
             catch_up(&call).await;
         }
         let losses = revoked.losses.into_iter().map(LossesBody::from);
-        let body = json!({
-            "kid": kid.as_str(),
-            "state": revoked.state.name(),
-            "revoked": !dry_run,
-            "successor": revoked.successor,
-            "warning": revoked.is_early.then_some(EARLY),
-            "losses": losses.collect::<Vec<_>>(),
-        });
+        let body = RevokedBody {
+            kid: kid.into_inner(),
+            state: revoked.state.name(),
+            revoked: !dry_run,
+            successor: revoked.successor,
+            warning: revoked.is_early.then_some(EARLY),
+            losses: losses.collect(),
+        };
         Ok(Reply::json(200, &body))
     })
     .await
@@ -196,15 +267,12 @@ async fn sessions(call: Call, kid: Path<String>) -> HttpResponse {
         if found.is_empty() && !is_known().await? {
             return Err(not_found());
         }
-        let mut sessions: Vec<SessionBody> = found.into_iter().map(SessionBody::from).collect();
+        let mut sessions: Vec<LostBody> = found.into_iter().map(LostBody::from).collect();
         let page = usize::try_from(most).unwrap_or(usize::MAX);
         let has_next = sessions.len() > page;
         sessions.truncate(page);
         let next = sessions.last().filter(|_| has_next).map(|last| last.sid);
-        Ok(Reply::json(
-            200,
-            &json!({"sessions": sessions, "next": next}),
-        ))
+        Ok(Reply::json(200, &LostSessionsBody { sessions, next }))
     })
     .await
 }
@@ -216,11 +284,12 @@ async fn catch_up(call: &Call) {
     }
 }
 
-fn by<'a>(call: &'a Call, why: &'a Remark) -> By<'a> {
-    By::Operator {
+fn by<'a>(call: &'a Call, why: &'a Remark) -> Result<By<'a>, Problem> {
+    Ok(By::Operator {
+        id: call.operator()?.id.as_ref(),
         reason: Some(why),
         trace_id: Some(call.trace_id()),
-    }
+    })
 }
 
 /// The reason, and whether a member is true.

@@ -1,44 +1,45 @@
 //! `/admin/v1/*` on the admin listener: what operators see and decide.
 
-mod audit;
+pub(super) mod audit;
 mod decisions;
-mod keys;
-mod phones;
-mod rules;
-mod sessions;
-mod switches;
+pub(super) mod keys;
+pub(super) mod phones;
+pub mod roles;
+pub(super) mod rules;
+pub(super) mod sessions;
+pub(super) mod switches;
 mod users;
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::middleware::{Next, from_fn};
-use actix_web::web::{self, Data, PayloadConfig, ServiceConfig};
-use actix_web::{Error, HttpRequest};
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest::{SHA256, digest};
+use actix_web::web::{self, PayloadConfig, ServiceConfig};
+use actix_web::{Error, HttpMessage as _};
 use chrono::{DateTime, Utc};
-use secrecy::{ExposeSecret, SecretString};
 
 use super::body::{Faults, Fields};
 use super::call::{self, Call};
 use super::client_ip::client_address;
 use super::codes::Code;
 use super::problem::Problem;
-use super::{BODY_LIMIT, State, read};
+use super::{BODY_LIMIT, read};
 use crate::audit::{Action, Actor, Event, Outcome, Remark};
 use crate::limit::per_address::AddressKey;
 use crate::limit::per_ip::Network;
+use crate::operator::{Operator, Stranger};
+use roles::Called;
 
-/// The routes; all of them ask for the admin token, also those that do not exist.
+/// The routes; all of them ask who calls, also those that do not exist.
 pub fn routes(config: &mut ServiceConfig) {
     config.service(
         web::scope("/admin/v1")
             .app_data(PayloadConfig::new(BODY_LIMIT))
-            .wrap(from_fn(require_token))
+            .wrap(from_fn(require_operator))
             .configure(rules::routes)
             .configure(switches::routes)
             .configure(keys::routes)
@@ -57,35 +58,83 @@ pub fn routes(config: &mut ServiceConfig) {
     );
 }
 
-/// Lets a call through that has the admin token as its bearer token (RFC 6750 section 2.1).
-async fn require_token<B: MessageBody + 'static>(
-    state: Data<State>,
+/// Lets a call through that has the token of somebody who may make it as its bearer token (RFC 6750 section 2.1),
+/// once the audit log has it: where that cannot be written, nobody gets in.
+async fn require_operator<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    if has_token(request.request(), state.admin_token.as_ref()) {
-        return Ok(next.call(request).await?.map_into_boxed_body());
+    // Not after this block: a request that somebody else holds too cannot be routed any further.
+    let refused = {
+        let call = request.extract::<Call>().await?;
+        let called = Called::of(&request);
+        match let_in(&call, &called).await {
+            Ok(operator) => {
+                request.extensions_mut().insert(Rc::new(operator));
+                None
+            }
+            Err(problem) => Some(call.render(problem)),
+        }
+    };
+    match refused {
+        None => Ok(next.call(request).await?.map_into_boxed_body()),
+        Some(refused) => Ok(request.into_response(refused.into_response())),
     }
-    // Not sooner: a request that somebody else holds too cannot be routed any further.
-    let call = request.extract::<Call>().await?;
-    if state.denials.is_first_of_minute(call.now()) {
-        state.audit.note(&denied(&call)).await;
-    }
-    let refused = call.render(Problem::new(Code::InvalidToken));
-    Ok(request.into_response(refused.into_response()))
 }
 
-/// Whether the token is the configured one, compared in constant time; never if none is configured.
-fn has_token(request: &HttpRequest, expected: Option<&SecretString>) -> bool {
-    let given = request.headers().get(AUTHORIZATION);
-    let given = given
+async fn let_in(call: &Call, called: &Called) -> Result<Operator, Problem> {
+    let operator = match operator(call) {
+        Ok(operator) => operator,
+        Err(reason) => {
+            if call.state.denials.is_first_of_minute(call.now()) {
+                call.state.audit.note(&denied(call, reason)).await;
+            }
+            return Err(Problem::new(Code::InvalidToken));
+        }
+    };
+    let may = operator.role >= called.least;
+    let event = if may {
+        Event::new(Action::AdminCall, Outcome::Success, Actor::from(&operator))
+    } else {
+        Event::new(
+            Action::AdminDenied,
+            Outcome::Refused,
+            Actor::from(&operator),
+        )
+        .reason("role")
+    };
+    let mut event = event
+        .address(address(call))
+        .trace(call.trace_id())
+        .with("role", operator.role.name())
+        .with("method", call.request().method().as_str())
+        // A path that is none may hold anything.
+        .with("route", called.route.as_deref());
+    if let Some(user) = called.user {
+        event = event.user(user);
+    }
+    call.state.audit.record(&event).await?;
+    if may {
+        Ok(operator)
+    } else {
+        Err(Problem::new(Code::InsufficientScope))
+    }
+}
+
+/// Whose token the call has; else why it is nobody's.
+fn operator(call: &Call) -> Result<Operator, &'static str> {
+    let given = call.headers().get(AUTHORIZATION);
+    let token = given
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| digest(&SHA256, token.trim().as_bytes()));
-    let expected = expected.map(|token| digest(&SHA256, token.expose_secret().as_bytes()));
-    expected.zip(given).is_some_and(|(expected, given)| {
-        verify_slices_are_equal(expected.as_ref(), given.as_ref()).is_ok()
+        .map(|(_, token)| token.trim());
+    let found = call.state.operators.find(token.unwrap_or(""), call.now());
+    found.map_err(|stranger| match stranger {
+        Stranger::NotConfigured => "token_not_configured",
+        Stranger::Expired => "token_expired",
+        Stranger::Wrong if given.is_some() => "token_wrong",
+        Stranger::Wrong => "token_missing",
     })
 }
 
@@ -109,22 +158,20 @@ impl Denials {
     }
 }
 
-/// The event of a call without the token.
-fn denied(call: &Call) -> Event {
+/// The event of a call without a token.
+fn denied(call: &Call, reason: &'static str) -> Event {
+    // Not by an operator: nobody knows who it was.
+    Event::new(Action::AdminDenied, Outcome::Refused, Actor::Service)
+        .reason(reason)
+        .address(address(call))
+        .trace(call.trace_id())
+}
+
+/// Where a call comes from, as the audit log tells it.
+fn address(call: &Call) -> AddressKey {
     let state = &call.state;
-    let reason = if state.admin_token.is_none() {
-        "token_not_configured"
-    } else if call.headers().contains_key(AUTHORIZATION) {
-        "token_wrong"
-    } else {
-        "token_missing"
-    };
     let peer = call.request().peer_addr();
     let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
     let address = client_address(peer, call.headers(), &state.trusted_proxies, false);
-    // Not by the admin: nobody knows who it was.
-    Event::new(Action::AdminDenied, Outcome::Refused, Actor::Service)
-        .reason(reason)
-        .address(AddressKey::of(Network::from(address), &state.keyring))
-        .trace(call.trace_id())
+    AddressKey::of(Network::from(address), &state.keyring)
 }

@@ -4,11 +4,12 @@
 use actix_web::HttpResponse;
 use actix_web::web::Bytes;
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::audit::shown;
 use super::reason;
-use crate::audit::Remark;
+use crate::audit::{Action, Event, Outcome, Remark};
 use crate::clock::rfc3339;
 use crate::http::body::{Faults, Fields};
 use crate::http::call::Call;
@@ -18,12 +19,18 @@ use crate::http::reply::Reply;
 use crate::people::Standing;
 use crate::phone::PhoneNumber;
 
-#[derive(Serialize)]
-struct StandingBody {
+/// Where a phone stands.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Standing)]
+pub(in crate::http) struct StandingBody {
+    /// A keyed hash, as the audit log has it.
     phone_index: String,
+    #[schema(required)]
     user_id: Option<Uuid>,
+    #[schema(required, format = DateTime)]
     locked_until: Option<String>,
     failures_in_row: i32,
+    /// Whether it waits for an operator, or for a known device.
     stopped: bool,
     sends_in_24_hours: i32,
 }
@@ -49,6 +56,13 @@ pub(super) async fn look_up(call: Call, body: Bytes) -> HttpResponse {
         let text = text.map_err(|error| Problem::field("/phone_number", &error.to_string()))?;
         let phone = PhoneNumber::parse(text, &call.state.phone_rules)?;
         let standing = call.state.people.look_up(&phone, call.now()).await?;
+        let looked = Event::new(
+            Action::PhoneLookUp,
+            Outcome::Success,
+            call.operator()?.into(),
+        );
+        let looked = looked.phone(standing.phone).trace(call.trace_id());
+        call.state.audit.record(&looked).await?;
         Ok(Reply::json(200, &StandingBody::from(standing)))
     })
     .await
@@ -59,7 +73,7 @@ pub(super) async fn unlock(call: Call, body: Bytes) -> HttpResponse {
     call.to_the_end(move |call| async move {
         let (phone, why) = unlock_fields(&call, &call.fields(&body)?)?;
         let people = &call.state.people;
-        let standing = people.unlock(&phone, &why, call.trace_id(), call.now());
+        let standing = people.unlock(&phone, &why, call.change()?);
         Ok(Reply::json(200, &StandingBody::from(standing.await?)))
     })
     .await

@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{self, Bytes, Path, ServiceConfig};
 use chrono::{DateTime, SubsecRound as _, Utc};
 use serde::Serialize;
-use serde_json::json;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::reason;
@@ -12,11 +12,12 @@ use crate::clock::rfc3339;
 use crate::http::body::{Faults, Fields};
 use crate::http::call::Call;
 use crate::http::codes::Code;
+use crate::http::openapi::schemas;
 use crate::http::problem::Problem;
 use crate::http::query::{self, Query};
 use crate::http::reply::Reply;
 use crate::rules::target::{Kind, Target};
-use crate::rules::{Change, Listing, NewRule, Rule, Verdict};
+use crate::rules::{Listing, NewRule, Rule, Verdict};
 
 /// Rules on a page unless `limit` says otherwise: a screen or two.
 const PAGE: i64 = 50;
@@ -26,15 +27,33 @@ const LARGEST_PAGE: i64 = 200;
 const KIND: &str = "must be \"phone\", \"prefix\" or \"network\"";
 const VERDICT: &str = "must be \"block\" or \"allow\"";
 
-#[derive(Serialize)]
-struct RuleBody {
+/// Whom to block or let through.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Rule)]
+pub(in crate::http) struct RuleBody {
     id: Uuid,
+    #[schema(schema_with = schemas::rule_kind)]
     kind: &'static str,
+    /// Of a phone no more than its last digits.
     value: String,
+    #[schema(schema_with = schemas::verdict)]
     verdict: &'static str,
     reason: String,
+    #[schema(format = DateTime)]
     created_at: String,
+    /// Null: never.
+    #[schema(required, format = DateTime)]
     expires_at: Option<String>,
+}
+
+/// Rules, the newest first.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Rules)]
+pub(in crate::http) struct RulesBody {
+    rules: Vec<RuleBody>,
+    /// `cursor` of the next page, if there is one.
+    #[schema(required)]
+    next: Option<Uuid>,
 }
 
 impl From<Rule> for RuleBody {
@@ -71,7 +90,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 async fn set(call: Call, body: Bytes) -> HttpResponse {
     call.to_the_end(move |call| async move {
         let rule = new_rule(&call, &call.fields(&body)?)?;
-        let (rule, is_new) = call.state.rules.set(rule, call.change()).await?;
+        let (rule, is_new) = call.state.rules.set(rule, call.change()?).await?;
         // A ban ends sessions.
         call.state.revocations.look().await;
         let location = format!("/admin/v1/rules/{}", rule.id);
@@ -93,7 +112,7 @@ async fn list(call: Call) -> HttpResponse {
         let has_next = rules.len() > page;
         rules.truncate(page);
         let next = rules.last().filter(|_| has_next).map(|rule| rule.id);
-        Ok(Reply::json(200, &json!({"rules": rules, "next": next})))
+        Ok(Reply::json(200, &RulesBody { rules, next }))
     })
     .await
 }
@@ -112,23 +131,13 @@ async fn find(call: Call, path: Path<String>) -> HttpResponse {
 async fn remove(call: Call, path: Path<String>) -> HttpResponse {
     call.to_the_end(|call| async move {
         let id = rule_id(&path)?;
-        if call.state.rules.remove(id, call.change()).await? {
+        if call.state.rules.remove(id, call.change()?).await? {
             Ok(Reply::empty(204))
         } else {
             Err(Problem::new(Code::NotFound))
         }
     })
     .await
-}
-
-impl Call {
-    /// This call as one that changes something.
-    pub(super) fn change(&self) -> Change<'_> {
-        Change {
-            trace_id: self.trace_id(),
-            now: self.now(),
-        }
-    }
 }
 
 fn new_rule(call: &Call, fields: &Fields) -> Result<NewRule, Problem> {

@@ -3,16 +3,23 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::Path;
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::audit::Actor;
 use crate::http::call::Call;
 use crate::http::codes::Code;
 use crate::http::problem::Problem;
 use crate::http::query;
 use crate::http::reply::Reply;
-use crate::http::sessions::SessionBody;
+use crate::http::sessions::{SessionBody, SessionsBody};
 use crate::session::{EndReason, Ending, Whose};
+
+/// How many sessions ended.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Ended)]
+pub(in crate::http) struct EndedBody {
+    ended: usize,
+}
 
 fn not_found() -> Problem {
     Problem::new(Code::NotFound)
@@ -24,10 +31,10 @@ pub(super) async fn list(call: Call, path: Path<String>) -> HttpResponse {
         let user = query::id(&path).ok().ok_or_else(not_found)?;
         let sessions = call.state.sessions.list(user, call.now()).await?;
         let sessions = sessions.into_iter();
-        let sessions: Vec<_> = sessions
+        let sessions = sessions
             .map(|listed| SessionBody::new(listed, None))
             .collect();
-        Ok(Reply::json(200, &json!({"sessions": sessions})))
+        Ok(Reply::json(200, &SessionsBody { sessions }))
     })
     .await
 }
@@ -36,8 +43,16 @@ pub(super) async fn list(call: Call, path: Path<String>) -> HttpResponse {
 pub(super) async fn end_all(call: Call, path: Path<String>) -> HttpResponse {
     call.to_the_end(|call| async move {
         let user = query::id(&path).ok().ok_or_else(not_found)?;
-        let ended = call.state.sessions.end(Whose::User(user), call.by_admin());
-        Ok(Reply::json(200, &json!({"ended": ended.await?})))
+        let ended = call
+            .state
+            .sessions
+            .end(Whose::User(user), call.by_operator()?);
+        Ok(Reply::json(
+            200,
+            &EndedBody {
+                ended: ended.await?,
+            },
+        ))
     })
     .await
 }
@@ -46,7 +61,10 @@ pub(super) async fn end_all(call: Call, path: Path<String>) -> HttpResponse {
 pub(super) async fn end_one(call: Call, path: Path<String>) -> HttpResponse {
     call.to_the_end(|call| async move {
         let id = query::id(&path).ok().ok_or_else(not_found)?;
-        let ended = call.state.sessions.end(Whose::Session(id), call.by_admin());
+        let ended = call
+            .state
+            .sessions
+            .end(Whose::Session(id), call.by_operator()?);
         if ended.await? == 0 {
             return Err(not_found());
         }
@@ -56,13 +74,13 @@ pub(super) async fn end_one(call: Call, path: Path<String>) -> HttpResponse {
 }
 
 impl Call {
-    fn by_admin(&self) -> Ending<'_> {
-        Ending {
+    fn by_operator(&self) -> Result<Ending<'_>, Problem> {
+        Ok(Ending {
             reason: EndReason::Admin,
-            actor: Actor::Admin,
+            actor: self.operator()?.into(),
             trace_id: self.trace_id(),
             address: None,
             now: self.now(),
-        }
+        })
     }
 }

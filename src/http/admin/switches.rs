@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{self, Bytes, Path, ServiceConfig};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::reason;
 use crate::audit::Remark;
@@ -16,16 +17,24 @@ use crate::http::read;
 use crate::http::reply::Reply;
 use crate::rules::switch::{Switch, SwitchState};
 
-#[derive(Serialize)]
-struct SwitchBody {
+/// A switch; it never moved if nobody said why.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Switch)]
+pub(in crate::http) struct SwitchBody {
     on: bool,
+    #[schema(required)]
     reason: Option<String>,
+    #[schema(required, format = DateTime)]
     changed_at: Option<String>,
 }
 
-#[derive(Serialize)]
-struct SwitchesBody {
+/// All switches.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Switches)]
+pub(in crate::http) struct SwitchesBody {
+    /// No SMS at all.
     kill: SwitchBody,
+    /// SMS to known users only.
     emergency: SwitchBody,
 }
 
@@ -64,7 +73,9 @@ async fn set(call: Call, path: Path<String>, body: Bytes) -> HttpResponse {
         let switch = Switch::parse(&path).ok_or_else(|| Problem::new(Code::NotFound))?;
         let (on, reason) = position(&call.fields(&body)?)?;
         let rules = &call.state.rules;
-        let state = rules.set_switch(switch, on, &reason, call.change()).await?;
+        let state = rules
+            .set_switch(switch, on, &reason, call.change()?)
+            .await?;
         Ok(Reply::json(200, &SwitchBody::from(state)))
     })
     .await

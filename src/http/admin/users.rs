@@ -15,7 +15,7 @@ pub(super) async fn erase(call: Call, path: Path<String>) -> HttpResponse {
         let not_found = || Problem::new(Code::NotFound).detail("There is no such user.");
         let user = query::id(&path).ok().ok_or_else(not_found)?;
         let people = &call.state.people;
-        if people.erase(user, call.trace_id(), call.now()).await? {
+        if people.erase(user, call.change()?).await? {
             call.state.revocations.look().await;
             Ok(Reply::empty(204))
         } else {

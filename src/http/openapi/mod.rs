@@ -1,8 +1,9 @@
-//! The OpenAPI document of the public listener (OpenAPI 3.1).
+//! The OpenAPI documents of the two listeners (OpenAPI 3.1).
 //!
 //! Schemas of answers are derived from the types that are answered with; the rest is told here, one file for
 //! each of the handlers' files. `tests/openapi/` holds it against the service.
 
+mod admin;
 mod authorize;
 mod discovery;
 mod headers;
@@ -16,7 +17,7 @@ mod sessions;
 mod token;
 mod tutorial;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -33,7 +34,7 @@ tutorial have error bodies of their own. A wrong method is 405 (`method_not_allo
 404 (`not_found`). What answers GET answers HEAD too, without the body. Bodies have at most 16 KiB; unknown members \
 are ignored.";
 
-/// The document of a service with this issuer.
+/// The document of the public listener of a service with this issuer.
 pub fn document(issuer: &str) -> Value {
     let operations = [
         otp::operations(),
@@ -54,9 +55,8 @@ pub fn document(issuer: &str) -> Value {
     ];
     let schemas = schemas
         .into_iter()
-        .fold(Schemas::default(), |all, add| add(all))
-        .and(problems::schemas());
-    json!({
+        .fold(Schemas::default(), |all, add| add(all));
+    pruned(json!({
         "openapi": VERSION,
         "info": {
             "title": "otp-auth",
@@ -67,13 +67,61 @@ pub fn document(issuer: &str) -> Value {
         "servers": [{"url": issuer}],
         "tags": tags(),
         "paths": paths(operations.into_iter().flatten()),
-        "components": {
-            "schemas": schemas.into_value(),
-            "headers": headers::all(),
-            "examples": problems::examples(issuer),
-            "securitySchemes": security::schemes(),
-        },
+        "components": components(issuer, schemas, security::schemes()),
+    }))
+}
+
+/// The document of its admin listener.
+pub fn admin_document(issuer: &str) -> Value {
+    admin::document(issuer)
+}
+
+/// All that calls can refer to.
+fn components(issuer: &str, schemas: Schemas, security: Value) -> Value {
+    json!({
+        "schemas": schemas.and(problems::schemas()).into_value(),
+        "headers": headers::all(),
+        "examples": problems::examples(issuer),
+        "securitySchemes": security,
     })
+}
+
+/// A document without the components that no call refers to, not even by way of another component.
+fn pruned(mut document: Value) -> Value {
+    let mut used = BTreeSet::new();
+    let mut new = references(document.get("paths").unwrap_or(&Value::Null));
+    while let Some(reference) = new.pop() {
+        if used.insert(reference.clone()) {
+            let component = reference
+                .strip_prefix('#')
+                .and_then(|at| document.pointer(at));
+            new.extend(component.map(references).unwrap_or_default());
+        }
+    }
+    for kind in ["schemas", "headers", "examples"] {
+        let components = document.pointer_mut(&format!("/components/{kind}"));
+        if let Some(components) = components.and_then(Value::as_object_mut) {
+            components.retain(|name, _| used.contains(&format!("#/components/{kind}/{name}")));
+        }
+    }
+    document
+}
+
+/// What a value refers to.
+fn references(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(items) => items.iter().flat_map(references).collect(),
+        Value::Object(members) => {
+            let own = members
+                .get("$ref")
+                .and_then(Value::as_str)
+                .map(str::to_owned);
+            own.into_iter()
+                .chain(members.values().flat_map(references))
+                .collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    }
 }
 
 fn tags() -> Value {

@@ -173,6 +173,17 @@ impl Answer {
         self
     }
 
+    /// Says that `Location` is an address below this one.
+    pub(super) fn located(mut self, below: &str) -> Self {
+        let header = json!({
+            "required": true,
+            "description": "Where it can be looked at.",
+            "schema": {"type": "string", "format": "uri-reference", "pattern": format!("^{below}")},
+        });
+        self.headers.insert("Location".to_owned(), header);
+        self
+    }
+
     /// Says that the call `id` can come next, with a body or with parameters.
     pub(super) fn link(mut self, id: &str, description: &str, with: &Value) -> Self {
         let mut link = json!({"operationId": id, "description": description});

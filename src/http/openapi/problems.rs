@@ -60,6 +60,7 @@ fn members(code: Code) -> (Value, &'static [&'static str]) {
         | Code::IdempotencyConflict
         | Code::InvalidClient
         | Code::InvalidToken
+        | Code::InsufficientScope
         | Code::OriginNotAllowed
         | Code::NotFound
         | Code::MethodNotAllowed
@@ -116,6 +117,7 @@ fn example(code: Code) -> Problem {
         | Code::IdempotencyConflict
         | Code::InvalidClient
         | Code::InvalidToken
+        | Code::InsufficientScope
         | Code::OriginNotAllowed
         | Code::NotFound
         | Code::MethodNotAllowed

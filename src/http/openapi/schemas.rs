@@ -7,6 +7,9 @@ use utoipa::openapi::{Object, RefOr, Schema};
 
 use crate::http::form::OauthBody;
 use crate::otp::request::{Delivery, Purpose, Status};
+use crate::rules::Verdict;
+use crate::rules::target::Kind;
+use crate::token::keys::State;
 
 /// Schemas by name, for `components`.
 #[derive(Default)]
@@ -88,6 +91,21 @@ pub fn delivery() -> Object {
 /// The errors of OAuth.
 pub fn oauth_error() -> Object {
     one_of_texts(OauthBody::ERRORS)
+}
+
+/// What a rule can be about.
+pub fn rule_kind() -> Object {
+    one_of_texts(Kind::ALL.map(Kind::name))
+}
+
+/// What a rule can say.
+pub fn verdict() -> Object {
+    one_of_texts(Verdict::ALL.map(Verdict::name))
+}
+
+/// Where a signing key can stand.
+pub fn key_state() -> Object {
+    one_of_texts(State::ALL.map(State::name))
 }
 
 /// `true`

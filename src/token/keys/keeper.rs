@@ -19,6 +19,7 @@ use super::{KeyError, SigningKey};
 use crate::audit::{Action, Actor, Event, Outcome, Remark};
 use crate::clock::{Clock, rfc3339};
 use crate::database::StoreError;
+use crate::operator::OperatorId;
 use crate::random::{self, Random};
 use crate::secrets::{Keyring, Purpose};
 
@@ -29,6 +30,8 @@ pub enum By<'a> {
     Service,
     /// An operator.
     Operator {
+        /// Who; `None` is the holder of the settings or of `secrets.admin_token`.
+        id: Option<&'a OperatorId>,
         /// Why, in his words.
         reason: Option<&'a Remark>,
         /// The call in which he did it; none if it was a command.
@@ -41,8 +44,12 @@ impl By<'_> {
         let done = |actor| Event::new(action, Outcome::Success, actor).with("kid", kid);
         match self {
             Self::Service => done(Actor::Service),
-            Self::Operator { reason, trace_id } => {
-                let event = done(Actor::Admin);
+            Self::Operator {
+                id,
+                reason,
+                trace_id,
+            } => {
+                let event = done(Actor::Admin(id.cloned()));
                 let event = match trace_id {
                     Some(trace_id) => event.trace(trace_id),
                     None => event.with("by", "command"),

@@ -13,6 +13,7 @@ use super::{Instance, World};
 
 /// Who does what no test asks about.
 pub(crate) const SOMEBODY: By<'static> = By::Operator {
+    id: None,
     reason: None,
     trace_id: None,
 };
