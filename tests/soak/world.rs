@@ -166,6 +166,14 @@ impl World {
             let tomorrow = now.date_naive() + Days::new(1);
             *now = tomorrow.and_time(NaiveTime::MIN).and_utc();
         }
+        self.walked_since(before).await?;
+        // The walk that ended may have begun the day before; after a minute's rest comes the next.
+        let before = self.walks().await?;
+        self.advance(61);
+        self.walked_since(before).await
+    }
+
+    async fn walked_since(&self, before: BTreeMap<String, u64>) -> Result<(), Failure> {
         let walked = async {
             loop {
                 let walks = self.walks().await?;
