@@ -152,7 +152,9 @@ impl Retention {
             self.metrics.retention_removed(table, removed);
         }
         for walk in &mut turns.walks {
-            let removed = walk.go_on(&self.pool, &cutoffs).await?;
+            let removed = walk
+                .go_on(&self.pool, &cutoffs, self.clock.as_ref())
+                .await?;
             self.metrics.retention_removed(walk.table().name(), removed);
             self.metrics
                 .retention_walk(walk.table().name(), walk.rounds());

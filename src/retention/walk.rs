@@ -1,16 +1,22 @@
 //! A walk through a table in the order of its key, a batch at a time: what is over has no index to be found
 //! by, which every send would have to keep up to date.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 
 use super::store::rows::{self, Cutoffs, Step};
+use crate::clock::Clock;
 use crate::database::StoreError;
 
-/// Rows that a batch looks at: some milliseconds of work. In a second in which little is found, one batch is
-/// all; ten million rows are looked through in six hours then.
+/// Rows that a batch looks at: some milliseconds of work.
 pub(super) const BATCH: i64 = 500;
-/// Batches a turn while at least half of what they look at is over: 5,000 rows a second leave then.
+/// How long one table may be walked through in a turn, which is a second: some thousands of rows, so that ten
+/// million take an hour or two and a fortieth of one connection.
+const BUDGET: Duration = Duration::from_millis(25);
+/// Batches a turn whatever they take, while at least half of what they look at is over: 5,000 rows a second
+/// leave then.
 const BATCHES: usize = 10;
 /// Pause between two walks through the same table: most tables are short.
 const REST: TimeDelta = TimeDelta::minutes(1);
@@ -94,12 +100,14 @@ impl Walk {
         &mut self,
         pool: &PgPool,
         cutoffs: &Cutoffs,
+        clock: &dyn Clock,
     ) -> Result<u64, StoreError> {
         let mut removed = 0;
         if cutoffs.now < self.rest_until {
             return Ok(removed);
         }
-        for _ in 0..BATCHES {
+        let began = clock.monotonic();
+        for batch in 1.. {
             let step = self.table.step(pool, &self.after, cutoffs).await?;
             removed += u64::try_from(step.removed).unwrap_or(0);
             if step.seen < BATCH {
@@ -109,7 +117,8 @@ impl Walk {
                 break;
             }
             self.after = step.last.unwrap_or_default();
-            if step.removed < BATCH / 2 {
+            let finds_much = step.removed >= BATCH / 2 && batch < BATCHES;
+            if !finds_much && clock.monotonic().saturating_sub(began) >= BUDGET {
                 break;
             }
         }

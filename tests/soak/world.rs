@@ -20,7 +20,8 @@ use crate::Failure;
 use crate::vendor::{self, Phones};
 
 /// Without `OTP_AUTH__`: limits that nobody meets, since how they hold is not what is seen here; and the
-/// shortest life of an event, so that the audit log has an end within the run.
+/// shortest life of an event, so that the audit log has an end within the run, and sessions that end
+/// the next day unless somebody uses them.
 const SETTINGS: &[(&str, &str)] = &[
     ("SERVER__BIND", "127.0.0.1:0"),
     ("SERVER__ADMIN_BIND", "127.0.0.1:0"),
@@ -34,6 +35,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("DATABASE__STATEMENT_TIMEOUT_MS", "60000"),
     ("LIMITS__PUMPING__MODE", "record_only"),
     ("RETENTION__AUDIT_DAYS", "30"),
+    ("TOKENS__REFRESH_IDLE_SECONDS", "86400"),
 ];
 /// How long a night may take.
 const NIGHT: Duration = Duration::from_mins(5);
@@ -67,11 +69,19 @@ const OVERDUE: [(&str, &str); 6] = [
     ),
 ];
 
-struct FastClock(Mutex<DateTime<Utc>>);
+/// A time of day that is moved on; how long something takes is true.
+struct FastClock {
+    now: Mutex<DateTime<Utc>>,
+    real: SystemClock,
+}
 
 impl Clock for FastClock {
     fn now(&self) -> DateTime<Utc> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.real.monotonic()
     }
 }
 
@@ -112,9 +122,10 @@ impl World {
         let vendor = vendor::start(Arc::clone(&phones))?;
         let today = SystemClock::default().now().date_naive();
         let first = today - Days::new(u64::from(days) + 1);
-        let clock = Arc::new(FastClock(Mutex::new(
-            first.and_time(NaiveTime::MIN).and_utc(),
-        )));
+        let clock = Arc::new(FastClock {
+            now: Mutex::new(first.and_time(NaiveTime::MIN).and_utc()),
+            real: SystemClock::default(),
+        });
         let master_key: [u8; 32] = bytes(&SystemRandom)?;
         let own = [
             ("STARTMESSAGING__BASE_URL", format!("http://{vendor}")),
@@ -155,14 +166,22 @@ impl World {
 
     /// Moves the clock on by so many seconds.
     pub(crate) fn advance(&self, seconds: i64) {
-        *self.clock.0.lock().unwrap_or_else(PoisonError::into_inner) += TimeDelta::seconds(seconds);
+        *self
+            .clock
+            .now
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) += TimeDelta::seconds(seconds);
     }
 
     /// Moves on to the next day, and waits until the service has looked through all tables since.
     pub(crate) async fn sleep_until_morning(&self) -> Result<(), Failure> {
         let before = self.walks().await?;
         {
-            let mut now = self.clock.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut now = self
+                .clock
+                .now
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             let tomorrow = now.date_naive() + Days::new(1);
             *now = tomorrow.and_time(NaiveTime::MIN).and_utc();
         }
