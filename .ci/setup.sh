@@ -90,6 +90,12 @@ need_postgres() {
     postgres_programs >/dev/null || fail "installed postgresql, but still find no server programs"
 }
 
+need_python() {
+    if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+        install "found no Python with venv" python3 python3-venv
+    fi
+}
+
 # Prints the path of a Chromium, as Debian, Ubuntu or Google call it.
 browser() {
     local name
@@ -113,9 +119,7 @@ need_browser_and_scripts() {
     fi
     # Not the library itself, with which Debian would bring 400 MB of Go.
     has jwt || install "found no jwt, the program of golang-jwt" jwt
-    if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
-        install "found no Python with venv" python3 python3-venv
-    fi
+    need_python
     if ! has node || ! has npm; then
         install "found no Node.js with npm" nodejs npm
     fi
