@@ -56,7 +56,8 @@ impl DeviceReceipt {
             let at = i64::from_be_bytes(at.as_slice().try_into().ok()?);
             DateTime::from_timestamp(at, 0)
         };
-        issued().is_some_and(|at| now < at + life)
+        // The difference of any two times can be told, their sum with a span cannot.
+        issued().is_some_and(|at| now - at < life)
     }
 
     /// The text, for the answer or cookie that carries it.
@@ -98,6 +99,9 @@ mod tests {
         assert!(receipt.is_for(mine, &keyring(1), life, last));
         assert!(!receipt.is_for(mine, &keyring(1), life, now + life));
         assert!(!receipt.is_for(other, &keyring(1), life, now));
+        let latest =
+            DeviceReceipt::issue(mine, &keyring(1), &SystemRandom, DateTime::<Utc>::MAX_UTC);
+        assert!(latest.unwrap().is_for(mine, &keyring(1), life, now));
         assert!(!receipt.is_for(mine, &keyring(2), life, now));
         let read = DeviceReceipt::new(receipt.expose()).unwrap();
         assert!(read.is_for(mine, &keyring(1), life, now));

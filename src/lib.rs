@@ -18,6 +18,7 @@
 //! beside them, in the background: retention, which removes what is over from the database
 //! beside the service, for development: dev, sandbox
 //! beside it, for operators: doctor, which looks at a deployment from outside and in
+//! above what reads bytes from outside, for tests only: fuzzing
 //! knowing nothing of this service, and for others too: verifier
 //! ```
 //!
@@ -123,6 +124,8 @@ pub mod dev;
 pub mod device_receipt;
 #[cfg(feature = "server")]
 pub mod doctor;
+#[cfg(all(feature = "server", any(test, feature = "fuzzing")))]
+pub mod fuzzing;
 #[cfg(feature = "server")]
 pub mod gateway;
 #[cfg(feature = "server")]

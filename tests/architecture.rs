@@ -168,6 +168,10 @@ const RULES: &[(&str, &[&str])] = &[
         "verifier",
         &["crate::http", "crate::token", "crate::config", "sqlx"],
     ),
+    (
+        "fuzzing",
+        &["sqlx", "crate::otp", "crate::config", "crate::sandbox"],
+    ),
     ("http", &["crate::config", "crate::sandbox", "crate::dev::"]),
 ];
 

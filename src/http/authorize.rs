@@ -7,12 +7,13 @@ use std::borrow::Cow;
 
 use actix_web::http::Method;
 use actix_web::http::header::{
-    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, COOKIE, HeaderMap, ORIGIN, WWW_AUTHENTICATE,
+    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, HeaderMap, ORIGIN, WWW_AUTHENTICATE,
 };
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use url::form_urlencoded;
 
 use super::call::Call;
+use super::cookies;
 use crate::clock::rfc3339;
 use crate::gateway::{Denied, Requirement, Unmet};
 use crate::metrics::Authorized;
@@ -113,7 +114,10 @@ fn is_preflight(call: &Call) -> bool {
 }
 
 /// The one token of a request: of its `Authorization`, else of the cookie.
-fn token<'a>(headers: &'a HeaderMap, cookie: Option<&str>) -> Result<Cow<'a, str>, Denied> {
+pub(super) fn token<'a>(
+    headers: &'a HeaderMap,
+    cookie: Option<&str>,
+) -> Result<Cow<'a, str>, Denied> {
     let mut authorization = headers.get_all(AUTHORIZATION);
     let header = authorization.next();
     if authorization.next().is_some() {
@@ -133,13 +137,7 @@ fn token<'a>(headers: &'a HeaderMap, cookie: Option<&str>) -> Result<Cow<'a, str
     let Some(name) = cookie else {
         return Err(Denied::NoToken);
     };
-    let mut found = headers
-        .get_all(COOKIE)
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(known, _)| *known == name)
-        .map(|(_, value)| value.trim_matches('"'));
+    let mut found = cookies::values(headers, name);
     match (found.next(), found.next()) {
         (None | Some(""), None) => Err(Denied::NoToken),
         (Some(token), None) => Ok(Cow::Borrowed(token)),

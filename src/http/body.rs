@@ -1,14 +1,21 @@
 //! Reading JSON bodies: every missing or malformed field is reported at once, by JSON pointer.
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::codes::Code;
 use super::problem::Problem;
 
-/// The members of a JSON object.
-#[derive(Debug)]
+/// The members of a JSON object. Numbers, codes and tokens are among them, so it cannot be printed.
 pub struct Fields(Map<String, Value>);
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fields(***)")
+    }
+}
 
 /// Why a member could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,7 +85,7 @@ pub struct Faults(Vec<(&'static str, String)>);
 
 impl Faults {
     /// Keeps the value, or notes the fault at `pointer` and goes on.
-    pub fn note<T, E: std::fmt::Display>(
+    pub fn note<T, E: fmt::Display>(
         &mut self,
         pointer: &'static str,
         read: Result<T, E>,
@@ -164,5 +171,6 @@ mod tests {
         assert_eq!(fields.text("absent"), Err(FieldError::Missing));
         assert_eq!(fields.optional_text("absent"), Ok(None));
         assert_eq!(fields.optional_text("number"), Err(FieldError::NotText));
+        assert_eq!(format!("{fields:?}"), "Fields(***)");
     }
 }

@@ -87,7 +87,7 @@ impl Call {
         self.request.headers()
     }
 
-    /// The request itself, for cookies.
+    /// The request itself.
     pub fn request(&self) -> &HttpRequest {
         &self.request
     }

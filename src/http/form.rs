@@ -66,9 +66,14 @@ impl OauthBody<'_> {
 }
 
 impl Form {
+    /// Reads the form of a call.
+    pub fn parse(call: &Call, body: &[u8]) -> Result<Self, OauthError> {
+        Self::read(call.header(&CONTENT_TYPE), body)
+    }
+
     /// Reads a form. As RFC 6749 section 3.2 says, a parameter without a value counts as left out, one that
     /// comes twice is refused, and those that nobody knows are ignored.
-    pub fn parse(call: &Call, body: &[u8]) -> Result<Self, OauthError> {
+    pub(super) fn read(content_type: Option<&str>, body: &[u8]) -> Result<Self, OauthError> {
         // There may be several `audience`.
         const ONCE: [&str; 7] = [
             "client_id",
@@ -79,7 +84,7 @@ impl Form {
             "token",
             "token_type_hint",
         ];
-        if !call.header(&CONTENT_TYPE).is_some_and(is_form) {
+        if !content_type.is_some_and(is_form) {
             let problem = Problem::new(Code::UnsupportedMediaType);
             let detail = "Send the body as Content-Type: application/x-www-form-urlencoded.";
             return Err(OauthError::Other(Box::new(problem.detail(detail))));

@@ -12,10 +12,13 @@ pub mod caller;
 pub mod client_ip;
 pub mod codes;
 pub mod conditional;
+mod cookies;
 pub mod cors;
 pub mod discovery;
 pub mod documents;
 pub mod form;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 pub mod health;
 pub mod observe;
 pub mod openapi;

@@ -21,7 +21,7 @@ use crate::otp::code::Guess;
 use crate::otp::request::{Purpose, RequestId};
 use crate::otp::resend::ResendCode;
 use crate::otp::send::{Issued, SendCode};
-use crate::phone::PhoneNumber;
+use crate::phone::{PhoneNumber, PhoneRules};
 use crate::sign_in::{SignedIn, VerifyCode};
 
 /// A code that was sent.
@@ -110,7 +110,7 @@ pub async fn send(call: Call, body: Bytes) -> HttpResponse {
         let quotas = call.limit(&caller)?;
         let client = call.client_of(&caller)?.id.clone();
         let reply = call.once(client.as_str(), "send", &body, async |operation| {
-            let (phone, purpose) = call.send_fields(&fields)?;
+            let (phone, purpose) = send_fields(&fields, &call.state.phone_rules)?;
             let ask = SendCode {
                 phone,
                 client: client.clone(),
@@ -196,29 +196,32 @@ impl Call {
     pub fn fields(&self, body: &[u8]) -> Result<Fields, Problem> {
         Fields::parse(self.header(&CONTENT_TYPE), body)
     }
+}
 
-    fn send_fields(&self, fields: &Fields) -> Result<(PhoneNumber, Purpose), Problem> {
-        let mut faults = Faults::default();
-        let phone = faults.note("/phone_number", fields.text("phone_number"));
-        let purpose = faults
-            .note("/purpose", fields.optional_text("purpose"))
-            .flatten();
-        let purpose = Purpose::parse(purpose.unwrap_or("login")).ok_or("must be \"login\"");
-        let purpose = faults.note("/purpose", purpose);
-        match (phone, purpose, faults.problem()) {
-            (Some(phone), Some(purpose), None) => Ok((self.phone(phone)?, purpose)),
-            (_, _, faults) => Err(faults.unwrap_or_else(|| Problem::new(Code::InvalidRequest))),
-        }
+pub(super) fn send_fields(
+    fields: &Fields,
+    phones: &PhoneRules,
+) -> Result<(PhoneNumber, Purpose), Problem> {
+    let mut faults = Faults::default();
+    let phone = faults.note("/phone_number", fields.text("phone_number"));
+    let purpose = faults
+        .note("/purpose", fields.optional_text("purpose"))
+        .flatten();
+    let purpose = Purpose::parse(purpose.unwrap_or("login")).ok_or("must be \"login\"");
+    let purpose = faults.note("/purpose", purpose);
+    match (phone, purpose, faults.problem()) {
+        (Some(phone), Some(purpose), None) => Ok((PhoneNumber::parse(phone, phones)?, purpose)),
+        (_, _, faults) => Err(faults.unwrap_or_else(|| Problem::new(Code::InvalidRequest))),
     }
 }
 
-fn request_id(fields: &Fields) -> Result<RequestId, Problem> {
+pub(super) fn request_id(fields: &Fields) -> Result<RequestId, Problem> {
     let text = fields.text("request_id");
     let text = text.map_err(|error| Problem::field("/request_id", &error.to_string()))?;
     parse_id(text).ok_or_else(|| Problem::field("/request_id", "must be a UUID"))
 }
 
-fn verify_fields(fields: &Fields) -> Result<(RequestId, Guess), Problem> {
+pub(super) fn verify_fields(fields: &Fields) -> Result<(RequestId, Guess), Problem> {
     let mut faults = Faults::default();
     let id = faults.note("/request_id", fields.text("request_id"));
     let id = id.and_then(|id| faults.note("/request_id", parse_id(id).ok_or("must be a UUID")));
@@ -233,7 +236,7 @@ fn verify_fields(fields: &Fields) -> Result<(RequestId, Guess), Problem> {
 }
 
 /// A receipt that is no good is as good as none; only its type must be right.
-fn receipt(fields: &Fields) -> Result<Option<DeviceReceipt>, Problem> {
+pub(super) fn receipt(fields: &Fields) -> Result<Option<DeviceReceipt>, Problem> {
     let text = fields.optional_text("device_receipt");
     let text = text.map_err(|error| Problem::field("/device_receipt", &error.to_string()))?;
     Ok(text.and_then(DeviceReceipt::new))

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use actix_web::HttpResponse;
 use actix_web::cookie::time::Duration as CookieDuration;
 use actix_web::cookie::{Cookie, SameSite};
-use actix_web::http::header::{CONTENT_TYPE, HeaderName, ORIGIN};
+use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, ORIGIN};
 use actix_web::web::Bytes;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::body::{FieldError, Fields, is_json};
 use super::call::Call;
 use super::codes::Code;
+use super::cookies;
 use super::openapi::schemas;
 use super::otp::signed_in_reply;
 use super::problem::Problem;
@@ -29,7 +30,7 @@ use crate::device_receipt::DeviceReceipt;
 use crate::otp::code::Guess;
 use crate::otp::request::{Purpose, RequestId};
 use crate::otp::send::SendCode;
-use crate::secrets::Purpose as Seal;
+use crate::secrets::{Keyring, Purpose as Seal};
 use crate::sign_in::VerifyCode;
 use crate::token::grant::Wanted;
 
@@ -194,7 +195,7 @@ fn same_site(call: &Call) -> bool {
 }
 
 /// A string member as `read` takes it, or Django REST framework's words for what is wrong.
-fn pattern<'a, T>(
+pub(super) fn pattern<'a, T>(
     fields: &'a Fields,
     name: &'static str,
     read: impl FnOnce(&'a str) -> Option<T>,
@@ -213,7 +214,7 @@ fn pattern<'a, T>(
 }
 
 /// `^\+91\d{10}$`
-fn indian_e164(text: &str) -> Option<&str> {
+pub(super) fn indian_e164(text: &str) -> Option<&str> {
     let digits = text.strip_prefix("+91")?;
     (digits.len() == 10 && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(text)
 }
@@ -295,12 +296,17 @@ fn cookie(call: &Call, name: &'static str, value: String, life: TimeDelta) -> St
 }
 
 fn cookie_request(call: &Call) -> Option<RequestId> {
-    let cookie = call.request().cookie(REQUEST_COOKIE)?;
-    let sealed = URL_SAFE_NO_PAD.decode(cookie.value()).ok()?;
-    let opened = call.state.keyring.open(Seal::Cookie, b"", &sealed).ok()?;
+    opened_request(call.headers(), &call.state.keyring)
+}
+
+/// The request that the cookie of these headers stands for.
+pub(super) fn opened_request(headers: &HeaderMap, keyring: &Keyring) -> Option<RequestId> {
+    let value = cookies::values(headers, REQUEST_COOKIE).next()?;
+    let sealed = URL_SAFE_NO_PAD.decode(value).ok()?;
+    let opened = keyring.open(Seal::Cookie, b"", &sealed).ok()?;
     Uuid::from_slice(&opened).ok().map(RequestId)
 }
 
 fn device_cookie(call: &Call) -> Option<DeviceReceipt> {
-    DeviceReceipt::new(call.request().cookie(DEVICE_COOKIE)?.value())
+    DeviceReceipt::new(cookies::values(call.headers(), DEVICE_COOKIE).next()?)
 }

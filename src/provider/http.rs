@@ -126,7 +126,7 @@ async fn read_limited(mut response: Response) -> Result<Vec<u8>, ProviderError> 
     Ok(Vec::new())
 }
 
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
     let seconds: u64 = text.trim().parse().ok()?;
     Some(Duration::from_secs(seconds.clamp(1, LONGEST_WAIT)))
@@ -142,12 +142,12 @@ impl Answer {
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn of(status: u16, body: &str) -> Self {
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn of(status: u16, body: impl AsRef<[u8]>) -> Self {
         Self {
             status,
             retry_after: None,
-            body: body.as_bytes().to_vec(),
+            body: body.as_ref().to_vec(),
         }
     }
 }

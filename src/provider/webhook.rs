@@ -124,7 +124,7 @@ impl Vendor for Webhook {
     }
 }
 
-fn sent(answer: &Answer) -> Result<Accepted, ProviderError> {
+pub(super) fn sent(answer: &Answer) -> Result<Accepted, ProviderError> {
     let status = answer.status;
     match status {
         200..=299 | 409 => {

@@ -293,7 +293,11 @@ fn by<'a>(call: &'a Call, why: &'a Remark) -> Result<By<'a>, Problem> {
 }
 
 /// The reason, and whether a member is true.
-fn change(fields: &Fields, name: &str, pointer: &'static str) -> Result<(Remark, bool), Problem> {
+pub(super) fn change(
+    fields: &Fields,
+    name: &str,
+    pointer: &'static str,
+) -> Result<(Remark, bool), Problem> {
     let mut faults = Faults::default();
     let flag = match fields.get(name) {
         None | Some(Value::Null) => Ok(false),

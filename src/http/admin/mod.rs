@@ -32,6 +32,8 @@ use crate::audit::{Action, Actor, Event, Outcome, Remark};
 use crate::limit::per_address::AddressKey;
 use crate::limit::per_ip::Network;
 use crate::operator::{Operator, Stranger};
+#[cfg(any(test, feature = "fuzzing"))]
+use crate::phone::PhoneRules;
 use roles::Called;
 
 /// The routes; all of them ask who calls, also those that do not exist.
@@ -142,6 +144,24 @@ fn operator(call: &Call) -> Result<Operator, &'static str> {
 fn reason(faults: &mut Faults, fields: &Fields) -> Option<Remark> {
     let text = faults.note("/reason", fields.text("reason"));
     text.and_then(|text| faults.note("/reason", Remark::parse(text)))
+}
+
+/// Reads a body, or a query, as each of these calls in turn; what was read is told in words of its types.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn read_as_each(
+    fields: &Fields,
+    query: &str,
+    phones: &PhoneRules,
+    now: DateTime<Utc>,
+) -> [Result<String, Problem>; 5] {
+    let shown = |read: &dyn std::fmt::Debug| format!("{read:?}");
+    [
+        rules::new_rule(fields, phones, now).map(|read| shown(&read)),
+        phones::unlock_fields(fields, phones).map(|read| shown(&read)),
+        switches::position(fields).map(|read| shown(&read)),
+        keys::change(fields, "dry_run", "/dry_run").map(|read| shown(&read)),
+        rules::listing(query).map(|read| shown(&read)),
+    ]
 }
 
 /// Keeps a flood of calls without the token out of the audit log: of each minute it takes one.

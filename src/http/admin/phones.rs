@@ -17,7 +17,7 @@ use crate::http::codes::Code;
 use crate::http::problem::Problem;
 use crate::http::reply::Reply;
 use crate::people::Standing;
-use crate::phone::PhoneNumber;
+use crate::phone::{PhoneNumber, PhoneRules};
 
 /// Where a phone stands.
 #[derive(Serialize, ToSchema)]
@@ -71,7 +71,7 @@ pub(super) async fn look_up(call: Call, body: Bytes) -> HttpResponse {
 /// `POST /admin/v1/phones/unlock`
 pub(super) async fn unlock(call: Call, body: Bytes) -> HttpResponse {
     call.to_the_end(move |call| async move {
-        let (phone, why) = unlock_fields(&call, &call.fields(&body)?)?;
+        let (phone, why) = unlock_fields(&call.fields(&body)?, &call.state.phone_rules)?;
         let people = &call.state.people;
         let standing = people.unlock(&phone, &why, call.change()?);
         Ok(Reply::json(200, &StandingBody::from(standing.await?)))
@@ -79,12 +79,15 @@ pub(super) async fn unlock(call: Call, body: Bytes) -> HttpResponse {
     .await
 }
 
-fn unlock_fields(call: &Call, fields: &Fields) -> Result<(PhoneNumber, Remark), Problem> {
+pub(super) fn unlock_fields(
+    fields: &Fields,
+    phones: &PhoneRules,
+) -> Result<(PhoneNumber, Remark), Problem> {
     let mut faults = Faults::default();
     let phone = faults.note("/phone_number", fields.text("phone_number"));
     let why = reason(&mut faults, fields);
     match (phone, why) {
-        (Some(phone), Some(why)) => Ok((PhoneNumber::parse(phone, &call.state.phone_rules)?, why)),
+        (Some(phone), Some(why)) => Ok((PhoneNumber::parse(phone, phones)?, why)),
         _ => Err(faults
             .problem()
             .unwrap_or_else(|| Problem::new(Code::InvalidRequest))),

@@ -16,6 +16,7 @@ use crate::http::openapi::schemas;
 use crate::http::problem::Problem;
 use crate::http::query::{self, Query};
 use crate::http::reply::Reply;
+use crate::phone::PhoneRules;
 use crate::rules::target::{Kind, Target};
 use crate::rules::{Listing, NewRule, Rule, Verdict};
 
@@ -89,7 +90,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 /// `POST /admin/v1/rules`
 async fn set(call: Call, body: Bytes) -> HttpResponse {
     call.to_the_end(move |call| async move {
-        let rule = new_rule(&call, &call.fields(&body)?)?;
+        let rule = new_rule(&call.fields(&body)?, &call.state.phone_rules, call.now())?;
         let (rule, is_new) = call.state.rules.set(rule, call.change()?).await?;
         // A ban ends sessions.
         call.state.revocations.look().await;
@@ -140,13 +141,17 @@ async fn remove(call: Call, path: Path<String>) -> HttpResponse {
     .await
 }
 
-fn new_rule(call: &Call, fields: &Fields) -> Result<NewRule, Problem> {
+pub(super) fn new_rule(
+    fields: &Fields,
+    phones: &PhoneRules,
+    now: DateTime<Utc>,
+) -> Result<NewRule, Problem> {
     let mut faults = Faults::default();
     let kind = faults.note("/kind", fields.text("kind"));
     let kind = kind.and_then(|kind| faults.note("/kind", Kind::parse(kind).ok_or(KIND)));
     let value = faults.note("/value", fields.text("value"));
     let target = kind.zip(value).and_then(|(kind, value)| {
-        let target = Target::parse(kind, value, &call.state.phone_rules);
+        let target = Target::parse(kind, value, phones);
         faults.note("/value", target)
     });
     let verdict = faults.note("/verdict", fields.text("verdict"));
@@ -154,7 +159,7 @@ fn new_rule(call: &Call, fields: &Fields) -> Result<NewRule, Problem> {
         verdict.and_then(|verdict| faults.note("/verdict", Verdict::parse(verdict).ok_or(VERDICT)));
     let reason = reason(&mut faults, fields);
     let end = faults.note("/expires_at", fields.optional_text("expires_at"));
-    let end = end.flatten().map(|end| future(end, call.now()));
+    let end = end.flatten().map(|end| future(end, now));
     let expires_at = faults.note("/expires_at", end.transpose());
     match (target, verdict, reason, expires_at, faults.problem()) {
         (Some(target), Some(verdict), Some(reason), Some(expires_at), None) => Ok(NewRule {
@@ -175,7 +180,7 @@ fn future(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, &'static str>
         .ok_or("must be a time to come, such as 2027-01-31T12:00:00Z")
 }
 
-fn listing(query: &str) -> Result<Listing, Problem> {
+pub(super) fn listing(query: &str) -> Result<Listing, Problem> {
     let mut query = Query::parse(query);
     let listing = Listing {
         kind: query.take("/kind", |text| Kind::parse(text).ok_or(KIND)),

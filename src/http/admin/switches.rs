@@ -81,7 +81,7 @@ async fn set(call: Call, path: Path<String>, body: Bytes) -> HttpResponse {
     .await
 }
 
-fn position(fields: &Fields) -> Result<(bool, Remark), Problem> {
+pub(super) fn position(fields: &Fields) -> Result<(bool, Remark), Problem> {
     let mut faults = Faults::default();
     let on = match fields.get("on") {
         None | Some(Value::Null) => Err("is required"),

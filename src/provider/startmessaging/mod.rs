@@ -8,6 +8,8 @@
 //! Which one is a setting, never guessed. What its answers mean is in `answer.rs`.
 
 mod answer;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod probe;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
