@@ -8,6 +8,7 @@ use std::future::Future;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -197,10 +198,17 @@ pub async fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<ExitCod
 
 async fn serve(settings: &Settings) -> Result<(), CliError> {
     telemetry::start(settings.telemetry.log_format, &settings.telemetry.log_level)?;
-    let stop = asked_to_stop()?;
-    let app = App::build(settings, deps()).await?;
+    let (mut stop, at_once) = (pin!(asked_to_stop()?), asked_twice()?);
+    let app = tokio::select! {
+        app = App::build(settings, deps()) => app?,
+        // Each migration is a transaction.
+        () = &mut stop => {
+            tracing::info!("stopped before it was ready");
+            return Ok(());
+        }
+    };
     tracing::info!(public = %app.public_addr, admin = %app.admin_addr, "ready");
-    app.run(stop).await?;
+    app.run_or_end(stop, at_once).await?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -246,12 +254,23 @@ fn deps() -> Deps {
 
 /// Ends when the process is asked to: SIGTERM from a supervisor, SIGINT from a terminal.
 fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
+    asked_times(1)
+}
+
+/// Ends when whoever asked will not wait.
+fn asked_twice() -> io::Result<impl Future<Output = ()>> {
+    asked_times(2)
+}
+
+fn asked_times(times: u32) -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        for _ in 0..times {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
         }
     })
 }

@@ -33,6 +33,39 @@ pub struct DatabaseOptions {
     pub statement_timeout: Duration,
 }
 
+/// What each connection is opened with, in milliseconds; 0 = none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Timeouts {
+    /// `statement_timeout`
+    pub(crate) statement: i64,
+    /// `idle_in_transaction_session_timeout`
+    pub(crate) idle_in_transaction: i64,
+}
+
+impl DatabaseOptions {
+    /// A process that stands still in the middle of a transaction must not keep all others from sending:
+    /// they wait no longer than for a statement, so it loses its locks before they give up.
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        Timeouts {
+            statement: millis(self.statement_timeout),
+            idle_in_transaction: millis(self.statement_timeout / 2),
+        }
+    }
+}
+
+/// The timeouts that connections do have: a pooler may have left them out.
+pub(crate) async fn timeouts(pool: &PgPool) -> Result<Timeouts, sqlx::Error> {
+    sqlx::query_as!(
+        Timeouts,
+        r#"SELECT statement.setting::bigint AS "statement!", idle.setting::bigint AS "idle_in_transaction!"
+         FROM pg_settings AS statement, pg_settings AS idle
+         WHERE statement.name = 'statement_timeout' AND idle.name = 'idle_in_transaction_session_timeout'"#,
+    )
+    .fetch_one(pool)
+    .await
+}
+
 /// A statement failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -63,18 +96,18 @@ impl From<sqlx::Error> for StoreError {
 
 /// How the service connects.
 pub(crate) fn connect_options(options: &DatabaseOptions) -> Result<PgConnectOptions, sqlx::Error> {
-    let timeout = options.statement_timeout.as_millis().to_string();
-    // A process that stands still in the middle of a transaction must not keep all others from sending:
-    // they wait no longer than for a statement, so it loses its locks before they give up.
-    let idle_timeout = (options.statement_timeout / 2).as_millis().to_string();
+    let timeouts = options.timeouts();
     Ok(options
         .url
         .expose_secret()
         .parse::<PgConnectOptions>()?
         .application_name(SERVICE)
         .options([
-            ("statement_timeout", timeout.as_str()),
-            ("idle_in_transaction_session_timeout", idle_timeout.as_str()),
+            ("statement_timeout", timeouts.statement),
+            (
+                "idle_in_transaction_session_timeout",
+                timeouts.idle_in_transaction,
+            ),
         ]))
 }
 

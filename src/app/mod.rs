@@ -3,23 +3,24 @@
 mod keys;
 mod parts;
 mod policies;
+mod run;
 
-use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data};
 use actix_web::{App as ActixApp, HttpServer};
-use futures_util::{FutureExt as _, future};
+use secrecy::SecretString;
 use sqlx::PgPool;
-use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::database::{self, DatabaseOptions, StoreError};
+use crate::http::serving::Serving;
 use crate::http::{self, cors, observe};
 use crate::otp::Otp;
 use crate::otp::code::CodeError;
@@ -34,7 +35,12 @@ use crate::telemetry::Chain;
 use crate::token::keys::{Keeper, KeyError, SigningKeys};
 use crate::verifier::ExpectedError;
 
+use run::Patience;
+
 pub(crate) use parts::{resolver, startmessaging, webhook_timeouts};
+
+/// Seconds after which a server gives up by itself; `run` does so before.
+const NEVER: u64 = Duration::from_hours(1).as_secs();
 
 /// What the service takes from its surroundings.
 #[derive(Clone)]
@@ -57,12 +63,12 @@ pub enum StartError {
         #[source]
         error: io::Error,
     },
-    /// `database.url` is not usable.
-    #[error("database.url is not usable")]
+    /// An address of the database is not usable.
+    #[error("database.url or database.direct_url is not usable")]
     Pool(#[source] sqlx::Error),
     /// The database cannot be reached.
-    #[error("the database of database.url cannot be reached")]
-    Connect(#[source] sqlx::Error),
+    #[error("the database of {0} cannot be reached")]
+    Connect(&'static str, #[source] sqlx::Error),
     /// The schema could not be brought up to date.
     #[error("the database could not be migrated")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -105,6 +111,8 @@ pub struct App {
     keys: Arc<SigningKeys>,
     retention: Retention,
     revocations: Arc<Revocations>,
+    serving: Arc<Serving>,
+    patience: Patience,
     /// The connection over which the revocations are followed.
     follower: PgPool,
     pool: PgPool,
@@ -118,9 +126,7 @@ impl App {
         let (public_addr, admin_addr) = (public.1, admin.1);
         let database = database_options(settings);
         let keyring = Arc::new(Keyring::derive(&settings.secrets.master_key)?);
-        let startup = database::startup_pool(&database)
-            .await
-            .map_err(StartError::Connect)?;
+        let startup = startup_pool(settings).await?;
         if settings.database.migrate_on_start {
             database::MIGRATIONS.run(&startup).await?;
         }
@@ -129,6 +135,9 @@ impl App {
             tracing::warn!(error = %Chain(&error), "partitions were not made");
         }
         let pool = database::pool(&database).map_err(StartError::Pool)?;
+        if settings.database.direct_url.is_some() {
+            look_at_pooler(&pool, &database).await;
+        }
         let keeper = keys::keeper(settings, &deps, Arc::clone(&keyring), pool.clone());
         let signing_keys = Arc::new(SigningKeys::load(&startup, keeper).await?);
         let rules = Rules::load(
@@ -145,11 +154,7 @@ impl App {
             Arc::clone(&deps.random),
         );
         let revocations = Arc::new(revocations.await.map_err(StartError::Revocations)?);
-        let follower = DatabaseOptions {
-            max_connections: 1,
-            ..database
-        };
-        let follower = database::pool(&follower).map_err(StartError::Pool)?;
+        let follower = follower(settings)?;
         startup.close().await;
         phone::warm_up(&settings.phone);
         let state = parts::state(
@@ -162,7 +167,7 @@ impl App {
             pool.clone(),
         );
         let state = Data::new(state?);
-        let grace = settings.server.shutdown_grace.as_secs();
+        let serving = Arc::clone(&state.serving);
         let clients = Arc::clone(&state.clients);
         let otp = Arc::clone(&state.otp);
         let retention = parts::retention(settings, &state);
@@ -195,13 +200,13 @@ impl App {
             admin_addr,
             public: public_server
                 .disable_signals()
-                .shutdown_timeout(grace)
+                .shutdown_timeout(NEVER)
                 .listen(public.0)
                 .map_err(listening(public_addr))?
                 .run(),
             admin: admin_server
                 .disable_signals()
-                .shutdown_timeout(grace)
+                .shutdown_timeout(NEVER)
                 .listen(admin.0)
                 .map_err(listening(admin_addr))?
                 .run(),
@@ -210,37 +215,11 @@ impl App {
             keys: signing_keys,
             retention,
             revocations,
+            serving,
+            patience: Patience::of(&settings.server),
             follower,
             pool,
         })
-    }
-
-    /// Serves until `shutdown` is done, then stops accepting, finishes what is in flight within
-    /// `server.shutdown_grace_seconds`, and returns.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let (public, admin) = (self.public.handle(), self.admin.handle());
-        let servers = future::try_join(self.public, self.admin);
-        let (stop_background, stopped) = oneshot::channel::<()>();
-        let stopped = stopped.map(drop).shared();
-        let background = future::join(
-            Box::pin(self.revocations.follow(self.follower, stopped.clone())),
-            future::join4(
-                self.otp.follow_deliveries(stopped.clone()),
-                self.rules.follow(stopped.clone()),
-                self.keys.follow(stopped.clone()),
-                self.retention.follow(stopped),
-            ),
-        );
-        let stop = async {
-            shutdown.await;
-            drop(stop_background);
-            tracing::info!("stopping: no new connections, finishing what is in flight");
-            public.stop(true).await;
-            admin.stop(true).await;
-        };
-        let (served, (), _) = future::join3(servers, stop, background).await;
-        self.pool.close().await;
-        served.map(|((), ())| ())
     }
 }
 
@@ -254,10 +233,7 @@ fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> 
 
 /// Brings the database up to this program's version, and nothing else.
 pub async fn migrate(settings: &Settings) -> Result<(), StartError> {
-    let options = database_options(settings);
-    let pool = database::startup_pool(&options)
-        .await
-        .map_err(StartError::Connect)?;
+    let pool = startup_pool(settings).await?;
     database::MIGRATIONS.run(&pool).await?;
     pool.close().await;
     Ok(())
@@ -267,9 +243,7 @@ pub async fn migrate(settings: &Settings) -> Result<(), StartError> {
 /// longer than a call's.
 pub async fn keeper(settings: &Settings, deps: &Deps) -> Result<Keeper, StartError> {
     let keyring = Arc::new(Keyring::derive(&settings.secrets.master_key)?);
-    let pool = database::startup_pool(&database_options(settings))
-        .await
-        .map_err(StartError::Connect)?;
+    let pool = startup_pool(settings).await?;
     Ok(keys::keeper(settings, deps, keyring, pool))
 }
 
@@ -284,12 +258,60 @@ pub(crate) fn keeper_over(
     Ok(keys::keeper(settings, deps, keyring, pool))
 }
 
-/// How the settings say to reach the database.
+/// How the settings say to reach the database, which may be through a pooler.
 pub(crate) fn database_options(settings: &Settings) -> DatabaseOptions {
+    options(settings, &settings.database.url)
+}
+
+/// The same without a pooler, for what needs a session.
+pub(crate) fn direct_options(settings: &Settings) -> DatabaseOptions {
+    let database = &settings.database;
+    options(
+        settings,
+        database.direct_url.as_ref().unwrap_or(&database.url),
+    )
+}
+
+fn options(settings: &Settings, url: &SecretString) -> DatabaseOptions {
     DatabaseOptions {
-        url: settings.database.url.clone(),
+        url: url.clone(),
         max_connections: settings.database.max_connections,
         acquire_timeout: settings.database.acquire_timeout,
         statement_timeout: settings.database.statement_timeout,
+    }
+}
+
+/// A connection to the database itself: migrations lock as a session, and take their time.
+async fn startup_pool(settings: &Settings) -> Result<PgPool, StartError> {
+    let key = match settings.database.direct_url {
+        Some(_) => "database.direct_url",
+        None => "database.url",
+    };
+    let pool = database::startup_pool(&direct_options(settings)).await;
+    pool.map_err(|error| StartError::Connect(key, error))
+}
+
+/// The connection over which revocations are told: a pooler would tell nobody.
+fn follower(settings: &Settings) -> Result<PgPool, StartError> {
+    let options = DatabaseOptions {
+        max_connections: 1,
+        ..direct_options(settings)
+    };
+    database::pool(&options).map_err(StartError::Pool)
+}
+
+/// Says so where a pooler leaves out what each connection is opened with: then nothing else would tell, until
+/// a statement runs for ever. A pooler that is away is a matter of `/readyz`.
+async fn look_at_pooler(pool: &PgPool, options: &DatabaseOptions) {
+    match database::timeouts(pool).await {
+        Ok(timeouts) if timeouts == options.timeouts() => {}
+        Ok(timeouts) => tracing::warn!(
+            statement_timeout_ms = timeouts.statement,
+            idle_in_transaction_session_timeout_ms = timeouts.idle_in_transaction,
+            "the pooler of database.url sets other timeouts than database.statement_timeout_ms asks for"
+        ),
+        Err(error) => {
+            tracing::warn!(error = %Chain(&error), "the pooler of database.url was not reached")
+        }
     }
 }

@@ -21,6 +21,7 @@ use crate::gateway::{Gateway, Remembered};
 use crate::http::State;
 use crate::http::admin::Denials;
 use crate::http::documents::Documents;
+use crate::http::serving::Serving;
 use crate::idempotency::Idempotency;
 use crate::limit::per_ip::{IpLimit, IpWindow};
 use crate::metrics::Metrics;
@@ -114,6 +115,7 @@ pub(super) fn state(
             stop_at: otp.policy.failures.in_row,
         },
         denials: Denials::default(),
+        serving: Arc::new(Serving::default()),
         send_limit: limit(
             &sends_of_address(settings),
             &[

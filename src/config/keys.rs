@@ -18,7 +18,7 @@ pub(super) struct SecretKey {
 }
 
 /// Every secret.
-pub(super) const SECRETS: [SecretKey; 6] = [
+pub(super) const SECRETS: [SecretKey; 7] = [
     SecretKey {
         key: "secrets.master_key",
         usual_name: None,
@@ -42,6 +42,10 @@ pub(super) const SECRETS: [SecretKey; 6] = [
     SecretKey {
         key: "database.url",
         usual_name: Some("DATABASE_URL"),
+    },
+    SecretKey {
+        key: "database.direct_url",
+        usual_name: None,
     },
 ];
 

@@ -29,7 +29,9 @@ pub struct Server {
     pub trusted_proxies: Vec<IpNet>,
     /// Worker threads; `None` = one for each core.
     pub workers: Option<NonZeroUsize>,
-    /// How long a stopping server waits for requests in flight.
+    /// How long a server that was told to stop still takes calls.
+    pub drain: Duration,
+    /// How long it then waits for requests in flight.
     pub shutdown_grace: Duration,
 }
 
@@ -40,6 +42,7 @@ pub(super) fn read(reader: &mut Reader) -> Read<Server> {
     let issuer = issuer(reader);
     let trusted_proxies = trusted_proxies(reader);
     let workers = reader.integer("server.workers", 0..=MAX_WORKERS);
+    let drain = reader.seconds("server.drain_seconds", 0..=300);
     let shutdown_grace = reader.seconds("server.shutdown_grace_seconds", 0..=300);
 
     // Port 0 asks the system for any free port, so two of them do not collide.
@@ -58,6 +61,7 @@ pub(super) fn read(reader: &mut Reader) -> Read<Server> {
         issuer: issuer?,
         trusted_proxies: trusted_proxies?,
         workers: NonZeroUsize::new(workers?),
+        drain: drain?,
         shutdown_grace: shutdown_grace?,
     })
 }

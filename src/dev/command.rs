@@ -134,6 +134,7 @@ pub async fn run(
     };
     let postgres = PrivatePostgres::start(options, deps.random.as_ref()).await?;
     settings.database.url = postgres.url();
+    settings.database.direct_url = None;
     let served = serve(&settings, sandbox, deps, stop).await;
     postgres.stop().await?;
     served

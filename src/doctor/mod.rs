@@ -68,8 +68,8 @@ pub enum DoctorError {
     /// The database or the keys cannot even be asked.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// `database.url` is not usable.
-    #[error("database.url is not usable")]
+    /// An address of the database is not usable.
+    #[error("database.url or database.direct_url is not usable")]
     Pool(#[source] sqlx::Error),
     /// The vendor's client could not be built.
     #[error(transparent)]
@@ -110,10 +110,14 @@ async fn with(
     let plan = plan.map(|gateway| gateway.plan(settings)).transpose()?;
     let database_options = app::database_options(settings);
     let pool = store::pool(&database_options).map_err(DoctorError::Pool)?;
+    let direct = settings.database.direct_url.as_ref();
+    let direct = direct.map(|_| store::pool(&app::direct_options(settings)));
+    let direct = direct.transpose().map_err(DoctorError::Pool)?;
     let keeper = app::keeper_over(settings, deps, pool.clone())?;
     let database = Database {
         options: &database_options,
         pool: &pool,
+        direct: direct.as_ref(),
         migrate_on_start: settings.database.migrate_on_start,
         replicas: options.replicas,
         clock: deps.clock.as_ref(),
@@ -141,6 +145,9 @@ async fn with(
     );
     // A connection that hangs is not waited for.
     let _ = timeout(deadline, pool.close()).await;
+    if let Some(direct) = direct {
+        let _ = timeout(deadline, direct.close()).await;
+    }
     let mut findings = database;
     findings.extend(vendor?);
     findings.extend(others?);

@@ -21,7 +21,7 @@ pub async fn livez() -> HttpResponse {
         .body("ok\n")
 }
 
-/// `GET /readyz`: the database answers too, and tells which sessions ended.
+/// `GET /readyz`: the database answers too, and tells which sessions ended; and nobody told it to stop.
 pub async fn readyz(call: Call) -> HttpResponse {
     let asked = sqlx::query_scalar!(r#"SELECT 1 AS "one!""#)
         .fetch_one(&call.state.pool)
@@ -31,7 +31,13 @@ pub async fn readyz(call: Call) -> HttpResponse {
         staleness,
         is_stale: staleness > call.state.max_staleness,
     };
-    Health::new(asked.is_ok(), feed, call.state.provider.breaker_state()).into_response()
+    let seen = Seen {
+        is_stopping: call.state.serving.is_stopping(),
+        database_answers: asked.is_ok(),
+        feed,
+        breaker: call.state.provider.breaker_state(),
+    };
+    Health::new(seen).into_response()
 }
 
 /// `GET /metrics`: what this process counts.
@@ -66,11 +72,21 @@ enum Status {
 
 #[derive(Serialize)]
 struct Checks {
+    server: [Check; 1],
     database: [Check; 1],
     #[serde(rename = "revocations:staleness")]
     revocations: [Check; 1],
     #[serde(rename = "provider:breaker")]
     breaker: [Check; 1],
+}
+
+/// What a process is ready or not by.
+#[derive(Clone, Copy)]
+struct Seen {
+    is_stopping: bool,
+    database_answers: bool,
+    feed: Feed,
+    breaker: BreakerState,
 }
 
 /// How well this process knows which sessions ended.
@@ -88,6 +104,27 @@ struct Check {
     observed_value: Option<Observed>,
     #[serde(skip_serializing_if = "Option::is_none")]
     observed_unit: Option<&'static str>,
+    /// Why it does not pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<&'static str>,
+}
+
+impl Check {
+    /// One that is as bad as this unless it passes, and why.
+    fn new(passes: bool, otherwise: Status, why: &'static str) -> Self {
+        Self {
+            status: if passes { Status::Pass } else { otherwise },
+            observed_value: None,
+            observed_unit: None,
+            output: (!passes).then_some(why),
+        }
+    }
+
+    fn observed(mut self, value: Observed, unit: Option<&'static str>) -> Self {
+        self.observed_value = Some(value);
+        self.observed_unit = unit;
+        self
+    }
 }
 
 #[derive(Serialize)]
@@ -100,34 +137,40 @@ enum Observed {
 impl Health {
     /// Without the database nothing works, and a process that does not hear of ended sessions lets their
     /// tokens pass, which another one does not. A provider that fails is only worth a warning: codes that
-    /// are out can still be verified, and every other replica calls the same provider.
-    fn new(database_answers: bool, feed: Feed, breaker: BreakerState) -> Self {
-        let pass_if = |passes| if passes { Status::Pass } else { Status::Fail };
-        let database = pass_if(database_answers);
-        let revocations = pass_if(!feed.is_stale);
-        let provider = match breaker {
-            BreakerState::Closed => Status::Pass,
-            BreakerState::Open | BreakerState::HalfOpen => Status::Warn,
+    /// are out can still be verified, and every other replica calls the same provider. One that stops
+    /// answers still, but is to be given no more.
+    fn new(seen: Seen) -> Self {
+        let Seen {
+            is_stopping, feed, ..
+        } = seen;
+        let server = if is_stopping { "stopping" } else { "serving" };
+        let checks = Checks {
+            server: [Check::new(!is_stopping, Status::Fail, "stopping")
+                .observed(Observed::State(server), None)],
+            database: [Check::new(
+                seen.database_answers,
+                Status::Fail,
+                "the database does not answer",
+            )],
+            revocations: [Check::new(
+                !feed.is_stale,
+                Status::Fail,
+                "which sessions ended was not heard for too long",
+            )
+            .observed(Observed::Seconds(feed.staleness.as_secs()), Some("s"))],
+            breaker: [Check::new(
+                seen.breaker == BreakerState::Closed,
+                Status::Warn,
+                "the provider failed too often and is left alone for a while",
+            )
+            .observed(Observed::State(seen.breaker.name()), None)],
         };
+        let ([server], [database]) = (&checks.server, &checks.database);
+        let ([revocations], [breaker]) = (&checks.revocations, &checks.breaker);
+        let worst = server.status.max(database.status);
         Self {
-            status: database.max(revocations).max(provider),
-            checks: Checks {
-                database: [Check {
-                    status: database,
-                    observed_value: None,
-                    observed_unit: None,
-                }],
-                revocations: [Check {
-                    status: revocations,
-                    observed_value: Some(Observed::Seconds(feed.staleness.as_secs())),
-                    observed_unit: Some("s"),
-                }],
-                breaker: [Check {
-                    status: provider,
-                    observed_value: Some(Observed::State(breaker.name())),
-                    observed_unit: None,
-                }],
-            },
+            status: worst.max(revocations.status).max(breaker.status),
+            checks,
         }
     }
 
@@ -155,43 +198,51 @@ mod tests {
 
     #[test]
     fn it_is_as_bad_as_its_worst_part_and_the_provider_only_makes_it_warn() {
-        for (database, is_stale, breaker, code, whole) in [
-            (true, false, BreakerState::Closed, 200, "pass"),
-            (true, false, BreakerState::HalfOpen, 200, "warn"),
-            (true, false, BreakerState::Open, 200, "warn"),
-            (true, true, BreakerState::Closed, 503, "fail"),
-            (false, false, BreakerState::Closed, 503, "fail"),
-            (false, false, BreakerState::Open, 503, "fail"),
+        for (is_stopping, database_answers, is_stale, breaker, code, whole) in [
+            (false, true, false, BreakerState::Closed, 200, "pass"),
+            (false, true, false, BreakerState::HalfOpen, 200, "warn"),
+            (false, true, false, BreakerState::Open, 200, "warn"),
+            (false, true, true, BreakerState::Closed, 503, "fail"),
+            (false, false, false, BreakerState::Closed, 503, "fail"),
+            (false, false, false, BreakerState::Open, 503, "fail"),
+            (true, true, false, BreakerState::Closed, 503, "fail"),
         ] {
             let feed = Feed {
                 staleness: Duration::from_millis(2999),
                 is_stale,
             };
-            let answer = Health::new(database, feed, breaker).into_response();
+            let seen = Seen {
+                is_stopping,
+                database_answers,
+                feed,
+                breaker,
+            };
+            let answer = Health::new(seen).into_response();
 
             let retry_after = answer.headers().get(RETRY_AFTER).cloned();
             assert_eq!(answer.status().as_u16(), code);
             assert_eq!(retry_after.is_some(), code == 503);
             let body = answer.into_body().try_into_bytes().unwrap();
-            let part = if breaker == BreakerState::Closed {
-                "pass"
-            } else {
-                "warn"
-            };
-            let expected = serde_json::json!({
-                "status": whole,
-                "checks": {
-                    "database": [{"status": if database { "pass" } else { "fail" }}],
-                    "revocations:staleness": [{
-                        "status": if is_stale { "fail" } else { "pass" },
-                        "observedValue": 2,
-                        "observedUnit": "s",
-                    }],
-                    "provider:breaker": [{"status": part, "observedValue": breaker.name()}],
-                },
-            });
             let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
-            assert_eq!(body, expected);
+            assert_eq!(body["status"], whole);
+            let part = |name: &str, passes: bool, otherwise: &str| {
+                let check = &body["checks"][name][0];
+                let status = if passes { "pass" } else { otherwise };
+                assert_eq!(check["status"], status, "{name}");
+                // The draft's section 4.8: reasons of what does not pass.
+                assert_eq!(check["output"].is_string(), !passes, "{name}");
+                check.clone()
+            };
+            let server = part("server", !is_stopping, "fail");
+            let value = if is_stopping { "stopping" } else { "serving" };
+            assert_eq!(server["observedValue"], value);
+            part("database", database_answers, "fail");
+            let revocations = part("revocations:staleness", !is_stale, "fail");
+            assert_eq!(revocations["observedValue"], 2);
+            assert_eq!(revocations["observedUnit"], "s");
+            let closed = breaker == BreakerState::Closed;
+            let provider = part("provider:breaker", closed, "warn");
+            assert_eq!(provider["observedValue"], breaker.name());
         }
     }
 }

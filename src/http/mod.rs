@@ -28,6 +28,7 @@ pub(crate) mod query;
 pub mod reader;
 pub mod reply;
 pub mod revocations;
+pub mod serving;
 pub mod sessions;
 pub mod token;
 pub mod tutorial;
@@ -42,6 +43,7 @@ use ipnet::IpNet;
 use sqlx::PgPool;
 
 use self::documents::Documents;
+use self::serving::Serving;
 use crate::audit::Audit;
 use crate::client::Clients;
 use crate::clock::Clock;
@@ -106,6 +108,8 @@ pub struct State {
     pub clock: Arc<dyn Clock>,
     /// Request ids and nonces.
     pub random: Arc<dyn Random>,
+    /// Whether it is to be given further calls.
+    pub serving: Arc<Serving>,
     /// Asked by `/readyz`.
     pub pool: PgPool,
     /// The provider, the state of whose breaker `/readyz` and `/metrics` tell.

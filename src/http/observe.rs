@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
 use actix_web::http::header::{
     ALLOW, CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
 };
@@ -32,6 +33,7 @@ pub async fn observe<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = state.clock.monotonic();
+    let _in_flight = state.serving.enter();
     let trace_id = inbound_id(&request).map_or_else(|| new_id(&state), Ok)?;
     request
         .extensions_mut()
@@ -43,6 +45,11 @@ pub async fn observe<B: MessageBody + 'static>(
         response = in_our_words(response, &state, &trace_id);
     }
 
+    if state.serving.is_stopping() {
+        // Whoever keeps connections makes the next one elsewhere.
+        let head = response.response_mut().head_mut();
+        head.set_connection_type(ConnectionType::Close);
+    }
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&trace_id) {
         headers.insert(REQUEST_ID.clone(), value);

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 
 use crate::support::{PHONE, World, pooler};
 
-const CHECKS: [&str; 8] = [
+const CHECKS: [&str; 9] = [
     "database.reach",
     "database.writable",
     "database.migrations",
@@ -22,6 +22,7 @@ const CHECKS: [&str; 8] = [
     "database.round_trip",
     "database.clock",
     "database.rights",
+    "database.timeouts",
     "database.listen",
 ];
 
@@ -273,6 +274,7 @@ async fn a_pooler_that_loses_notifications_is_seen(_: PgPoolOptions, connect: Pg
         .says("database.listen", Good, "came back");
     let pooler = pooler::start(server).await;
     let pooled = connect
+        .clone()
         .host("127.0.0.1")
         .port(pooler.port())
         .ssl_mode(sqlx::postgres::PgSslMode::Disable);
@@ -283,8 +285,19 @@ async fn a_pooler_that_loses_notifications_is_seen(_: PgPoolOptions, connect: Pg
         .examine()
         .await;
 
-    found.says("database.listen", Warn, "a pooler between");
+    found.says("database.listen", Warn, "database.direct_url");
     found.says("database.rights", Good, "none is missing");
+
+    let direct = connect.to_url_lossy().to_string();
+    let found = world
+        .patient(&[("DATABASE__DIRECT_URL", &direct)])
+        .on(pooled.to_url_lossy().as_str())
+        .examine()
+        .await;
+
+    found.says("database.listen", Good, "came back");
+    // The pool is the pooler's.
+    found.says("database.connections", Good, "1 wanted by 1 x (0 + 1)");
 }
 
 #[sqlx::test]

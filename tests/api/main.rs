@@ -67,6 +67,7 @@ mod session_ends;
 mod sessions;
 mod signing_keys;
 mod status;
+mod stopping;
 mod switches;
 mod test_numbers;
 mod tokens;

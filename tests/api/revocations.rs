@@ -296,7 +296,12 @@ async fn a_feed_out_of_reach_is_told(_: PgPoolOptions, connect: PgConnectOptions
     let told = check().await;
     assert_eq!(
         told,
-        json!({"status": "fail", "observedValue": 11, "observedUnit": "s"})
+        json!({
+            "status": "fail",
+            "observedValue": 11,
+            "observedUnit": "s",
+            "output": "which sessions ended was not heard for too long",
+        })
     );
     assert!(staleness().await >= 11.0);
 }

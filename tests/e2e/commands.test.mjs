@@ -12,7 +12,7 @@ import { API_KEY, ISSUER, MASTER_KEY, Service, World, settings } from './support
 /** Settings of a database that nobody asks. */
 const NO_DATABASE = { url: 'postgres://nobody:a-password@127.0.0.1:9/none' };
 
-const STOPPING = 'stopping: no new connections, finishing what is in flight';
+const STOPPING = 'finishing: no new connections';
 
 describe('otp-auth config check', () => {
   const check = (more) => (

@@ -4,7 +4,7 @@ use super::{DEVELOPMENT, fault_of, load};
 use crate::config::Settings;
 
 /// A key, a value it cannot have, and the text of the fault.
-const UNUSABLE: [(&str, &str, &str); 41] = [
+const UNUSABLE: [(&str, &str, &str); 42] = [
     (
         "server.bind",
         "8080",
@@ -27,6 +27,11 @@ const UNUSABLE: [(&str, &str, &str); 41] = [
     ),
     (
         "database.url",
+        "mysql://x/y",
+        "is no address of a database; it must begin with postgres://",
+    ),
+    (
+        "database.direct_url",
         "mysql://x/y",
         "is no address of a database; it must begin with postgres://",
     ),

@@ -4,8 +4,9 @@ use super::{development, fault_of, faults, variable};
 
 #[test]
 fn numbers_are_bounded_on_both_sides() {
-    let bounds: [(&str, u64, u64); 39] = [
+    let bounds: [(&str, u64, u64); 40] = [
         ("server.workers", 0, 1024),
+        ("server.drain_seconds", 0, 300),
         ("server.shutdown_grace_seconds", 0, 300),
         ("database.max_connections", 1, 1000),
         ("database.acquire_timeout_ms", 10, 60_000),

@@ -111,6 +111,7 @@ fn each_secret_is_read_from_the_file_that_its_variable_names() {
     let token = TempFile::new(&format!("{}\r\n", "t".repeat(40)));
     let api_key = TempFile::new("sm_live_77\n");
     let url = TempFile::new("postgres://a:b@c/d");
+    let direct_url = TempFile::new("postgres://a:b@e/d\n");
 
     let settings = load(
         &[
@@ -118,6 +119,7 @@ fn each_secret_is_read_from_the_file_that_its_variable_names() {
             ("OTP_AUTH__SECRETS__ADMIN_TOKEN_FILE", token.as_str()),
             ("STARTMESSAGING_API_KEY_FILE", api_key.as_str()),
             ("DATABASE_URL_FILE", url.as_str()),
+            ("OTP_AUTH__DATABASE__DIRECT_URL_FILE", direct_url.as_str()),
         ],
         None,
     )
@@ -137,6 +139,8 @@ fn each_secret_is_read_from_the_file_that_its_variable_names() {
         "sm_live_77"
     );
     assert_eq!(settings.database.url.expose_secret(), "postgres://a:b@c/d");
+    let direct_url = settings.database.direct_url.unwrap();
+    assert_eq!(direct_url.expose_secret(), "postgres://a:b@e/d");
 }
 
 #[test]
@@ -232,6 +236,7 @@ fn no_fault_holds_the_value_of_a_secret() {
         MASTER_KEY,
         "OTP_AUTH__SECRETS__ADMIN_TOKEN",
         "OTP_AUTH__DATABASE__URL",
+        "OTP_AUTH__DATABASE__DIRECT_URL",
         MASTER_KEY_FILE,
         "OTP_AUTH__SECRETS__MASTERKEY",
         "DATABASE_URL_FILE",

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::report::Finding;
+use crate::database::Timeouts;
+
 use super::super::store::{Applied, Connections, Server};
-use super::{CONNECTIONS, MIGRATED, REACH, ROUND_TRIP, WRITABLE};
+use super::{CONNECTIONS, MIGRATED, REACH, ROUND_TRIP, TIMEOUTS, WRITABLE};
 
 /// The oldest version that the tests run on, as README says: 15.
 const OLDEST: i32 = 150_000;
@@ -112,6 +114,25 @@ pub(super) fn connections(connections: Connections, pool: u32, replicas: u32) ->
     Finding::ok(CONNECTIONS, seen)
 }
 
+pub(super) fn timeouts(found: Timeouts, wanted: Timeouts) -> Finding {
+    let Timeouts {
+        statement,
+        idle_in_transaction,
+    } = found;
+    let seen = format!(
+        "a statement {statement} ms, a transaction that stands still {idle_in_transaction} ms"
+    );
+    if found == wanted {
+        return Finding::ok(TIMEOUTS, seen);
+    }
+    let advice = "a pooler between sets others than database.statement_timeout_ms asks for: set them in its \
+                  connect_query, as deploy/pgbouncer/ does";
+    if statement == 0 || idle_in_transaction == 0 {
+        return Finding::fail(TIMEOUTS, seen, advice);
+    }
+    Finding::warn(TIMEOUTS, seen, advice)
+}
+
 pub(super) fn round_trips(mut trips: Vec<Duration>) -> Finding {
     trips.sort();
     let middle = trips.get(trips.len() / 2).copied().unwrap_or_default();
@@ -212,6 +233,26 @@ mod tests {
         assert_eq!(judge(23, 6, 2), Level::Warn);
         assert_eq!(judge(18, 0, 2), Level::Ok);
         assert_eq!(judge(17, 0, 2), Level::Fail);
+    }
+
+    #[test]
+    fn timeouts_must_be_those_that_were_asked_for() {
+        let judge = |statement, idle_in_transaction| {
+            let found = Timeouts {
+                statement,
+                idle_in_transaction,
+            };
+            let wanted = Timeouts {
+                statement: 2000,
+                idle_in_transaction: 1000,
+            };
+            timeouts(found, wanted).level
+        };
+        assert_eq!(judge(2000, 1000), Level::Ok);
+        assert_eq!(judge(3000, 1000), Level::Warn);
+        assert_eq!(judge(2000, 900), Level::Warn);
+        assert_eq!(judge(0, 1000), Level::Fail);
+        assert_eq!(judge(2000, 0), Level::Fail);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::report::Finding;
 use super::store::{self, Server};
 use super::within;
 use crate::clock::Clock;
-use crate::database::{DatabaseOptions, MIGRATIONS};
+use crate::database::{self, DatabaseOptions, MIGRATIONS};
 use crate::random::{self, Random};
 
 const REACH: &str = "database.reach";
@@ -23,6 +23,7 @@ const CONNECTIONS: &str = "database.connections";
 const ROUND_TRIP: &str = "database.round_trip";
 const CLOCK: &str = "database.clock";
 const RIGHTS: &str = "database.rights";
+const TIMEOUTS: &str = "database.timeouts";
 const LISTEN: &str = "database.listen";
 
 /// Of so many round trips the middle one counts.
@@ -66,6 +67,8 @@ pub(super) struct Database<'a> {
     pub(super) options: &'a DatabaseOptions,
     /// Connections of its own.
     pub(super) pool: &'a PgPool,
+    /// The same past a pooler, if there is one.
+    pub(super) direct: Option<&'a PgPool>,
     pub(super) migrate_on_start: bool,
     /// How many replicas there are to be.
     pub(super) replicas: u32,
@@ -105,7 +108,7 @@ pub(super) async fn check(
             Finding::late(CLOCK, deadline),
         )
     };
-    let (migrations, connections, (round_trip, clock), rights, listen) = tokio::join!(
+    let (migrations, connections, (round_trip, clock), rights, timeouts, listen) = tokio::join!(
         within(deadline, MIGRATED, database.migrations()),
         within(deadline, CONNECTIONS, database.connections()),
         async {
@@ -113,6 +116,7 @@ pub(super) async fn check(
             timed.unwrap_or_else(late)
         },
         within(deadline, RIGHTS, database.rights()),
+        within(deadline, TIMEOUTS, database.timeouts()),
         within(deadline, LISTEN, database.listen()),
     );
     let (reach, writable) = (judge::version(&server), judge::writable(&server));
@@ -124,6 +128,7 @@ pub(super) async fn check(
         round_trip,
         clock,
         rights,
+        timeouts,
         listen,
     ]
 }
@@ -137,6 +142,7 @@ pub(super) fn unreached(reach: Finding) -> Vec<Finding> {
         ROUND_TRIP,
         CLOCK,
         RIGHTS,
+        TIMEOUTS,
         LISTEN,
     ];
     let skip = |name| Finding::skip(name, "needs the database");
@@ -180,7 +186,12 @@ impl Database<'_> {
     async fn connections(&self) -> Finding {
         match store::connections(self.pool).await {
             Ok(connections) => {
-                judge::connections(connections, self.options.max_connections, self.replicas)
+                // Behind a pooler the pool is its own.
+                let pool = match self.direct {
+                    Some(_) => 0,
+                    None => self.options.max_connections,
+                };
+                judge::connections(connections, pool, self.replicas)
             }
             Err(error) => failed(CONNECTIONS, &error),
         }
@@ -227,16 +238,23 @@ impl Database<'_> {
         }
     }
 
+    async fn timeouts(&self) -> Finding {
+        match database::timeouts(self.pool).await {
+            Ok(timeouts) => judge::timeouts(timeouts, self.options.timeouts()),
+            Err(error) => failed(TIMEOUTS, &error),
+        }
+    }
+
     async fn listen(&self) -> Finding {
         let advice = "a pooler between that changes connections between two statements loses them, and \
-                      revocations come up to half a second later: connect to PostgreSQL itself, or set \
-                      the pooler to sessions";
+                      revocations come up to half a second later: point database.direct_url at \
+                      PostgreSQL itself";
         let Ok(name) = random::bytes::<16>(self.random) else {
             return Finding::fail(LISTEN, "no randomness", "look at this machine");
         };
         let word = format!("{:032x}", u128::from_be_bytes(name));
         let channel = format!("otp_auth_doctor_{word}");
-        let mut ear = match store::listen(self.pool, &channel).await {
+        let mut ear = match store::listen(self.direct.unwrap_or(self.pool), &channel).await {
             Ok(ear) => ear,
             Err(error) => return failed(LISTEN, &error),
         };
