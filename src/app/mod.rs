@@ -311,7 +311,7 @@ async fn look_at_pooler(pool: &PgPool, options: &DatabaseOptions) {
             "the pooler of database.url sets other timeouts than database.statement_timeout_ms asks for"
         ),
         Err(error) => {
-            tracing::warn!(error = %Chain(&error), "the pooler of database.url was not reached")
+            tracing::warn!(error = %Chain(&error), "the pooler of database.url was not reached");
         }
     }
 }

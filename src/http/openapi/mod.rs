@@ -67,7 +67,7 @@ pub fn document(issuer: &str) -> Value {
         "servers": [{"url": issuer}],
         "tags": tags(),
         "paths": paths(operations.into_iter().flatten()),
-        "components": components(issuer, schemas, security::schemes()),
+        "components": components(issuer, schemas, &security::schemes()),
     }))
 }
 
@@ -77,7 +77,7 @@ pub fn admin_document(issuer: &str) -> Value {
 }
 
 /// All that calls can refer to.
-fn components(issuer: &str, schemas: Schemas, security: Value) -> Value {
+fn components(issuer: &str, schemas: Schemas, security: &Value) -> Value {
     json!({
         "schemas": schemas.and(problems::schemas()).into_value(),
         "headers": headers::all(),

@@ -71,7 +71,7 @@ pub(super) fn document(issuer: &str) -> Value {
             {"name": "Health", "description": "What supervisors and Prometheus ask."},
         ],
         "paths": paths(operations.into_iter().flatten()),
-        "components": components(issuer, schemas, json!({"operator": bearer})),
+        "components": components(issuer, schemas, &json!({"operator": bearer})),
     }))
 }
 
