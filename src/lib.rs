@@ -15,7 +15,8 @@
 //!              ├── provider::startmessaging, provider::webhook
 //!              └── config, database, telemetry
 //! below all of them: audit, rules, client, phone, secrets, operation, limit, metrics, clock, random
-//! beside them, in the background: retention, which removes what is over from the database
+//! beside them, in the background: retention, which removes what is over from the database, and vitals,
+//!                               which looks at what only the metrics tell
 //! beside the service, for development: dev, sandbox
 //! beside it, for operators: doctor, which looks at a deployment from outside and in
 //! above what reads bytes from outside, for tests only: fuzzing
@@ -174,3 +175,5 @@ pub mod telemetry;
 pub mod token;
 #[cfg(feature = "verifier-core")]
 pub mod verifier;
+#[cfg(feature = "server")]
+pub mod vitals;

@@ -117,6 +117,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("operator", ABOVE),
     ("people", ABOVE),
     ("retention", ABOVE),
+    ("vitals", ABOVE),
     ("limit", ABOVE),
     ("rules", ABOVE),
     (

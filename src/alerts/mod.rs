@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::audit::{Action, Actor, Audit, Event, Outcome};
 use crate::clock::{Clock, rfc3339};
 use crate::limit::budget::Level;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Queue};
 use crate::standard_webhooks::Signer;
 use crate::telemetry::Chain;
 
@@ -100,7 +100,11 @@ impl Alerts {
                 |id: Uuid| id.to_string(),
             );
             let (hook, clock) = (Arc::clone(hook), Arc::clone(&self.clock));
-            tokio::spawn(async move { hook.deliver(&id, &body.to_string(), clock.as_ref()).await });
+            let waits = self.metrics.queued(Queue::Warnings);
+            tokio::spawn(async move {
+                let _waits = waits;
+                hook.deliver(&id, &body.to_string(), clock.as_ref()).await;
+            });
         }
     }
 }

@@ -34,6 +34,7 @@ use crate::secrets::{DeriveError, Keyring};
 use crate::telemetry::Chain;
 use crate::token::keys::{Keeper, KeyError, SigningKeys};
 use crate::verifier::ExpectedError;
+use crate::vitals::Vitals;
 
 use run::Patience;
 
@@ -110,6 +111,7 @@ pub struct App {
     rules: Arc<Rules>,
     keys: Arc<SigningKeys>,
     retention: Retention,
+    vitals: Arc<Vitals>,
     revocations: Arc<Revocations>,
     serving: Arc<Serving>,
     patience: Patience,
@@ -171,6 +173,7 @@ impl App {
         let clients = Arc::clone(&state.clients);
         let otp = Arc::clone(&state.otp);
         let retention = parts::retention(settings, &state);
+        let vitals = Arc::clone(&state.vitals);
 
         let public_state = state.clone();
         let mut public_server = HttpServer::new(move || {
@@ -214,6 +217,7 @@ impl App {
             rules,
             keys: signing_keys,
             retention,
+            vitals,
             revocations,
             serving,
             patience: Patience::of(&settings.server),

@@ -18,13 +18,15 @@ use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::config::{self, ProviderKind, Settings};
 use crate::gateway::{Gateway, Remembered};
-use crate::http::State;
 use crate::http::admin::Denials;
 use crate::http::documents::Documents;
 use crate::http::serving::Serving;
+use crate::http::{self, State};
 use crate::idempotency::Idempotency;
+use crate::limit::budget::Scope;
 use crate::limit::per_ip::{IpLimit, IpWindow};
-use crate::metrics::Metrics;
+use crate::limit::spend::Ceilings;
+use crate::metrics::{Metrics, Names};
 use crate::otp::Otp;
 use crate::otp::code::{CodeError, OtpCode};
 use crate::otp::refusals::Refusals;
@@ -47,6 +49,7 @@ use crate::standard_webhooks::Signer;
 use crate::token::issuer::Issuer;
 use crate::token::keys::SigningKeys;
 use crate::token::own::OwnTokens;
+use crate::vitals::Vitals;
 
 /// Statements and waits for a connection that one call takes at most, with room to spare: a verify
 /// that asks the provider takes seven.
@@ -66,7 +69,7 @@ pub(super) fn state(
 ) -> Result<State, StartError> {
     let clients = Arc::new(settings.clients.clone());
     let issuer = settings.server.issuer.as_str().to_owned();
-    let metrics = Arc::new(Metrics::new()?);
+    let metrics = Arc::new(metrics(settings)?);
     let provider = Arc::new(provider(settings, &deps.clock, Arc::clone(&metrics))?);
     let lease = lease(settings, &provider);
     let (random, clock) = (Arc::clone(&deps.random), Arc::clone(&deps.clock));
@@ -141,6 +144,7 @@ pub(super) fn state(
             random: Arc::clone(&deps.random),
             lease,
         },
+        vitals: Arc::new(vitals(settings, &otp, pool.clone())),
         max_staleness: settings.gateway.max_staleness,
         gateway: gateway(settings, &own_tokens, &revocations),
         revocations,
@@ -162,6 +166,37 @@ pub(super) fn state(
         provider,
         metrics,
     })
+}
+
+/// A registry that knows what the settings name, and the routes that objectives are set for.
+fn metrics(settings: &Settings) -> Result<Metrics, StartError> {
+    let metrics = Metrics::new(Names {
+        countries: settings.phone.countries().collect(),
+        currency: settings.limits.spend.currency.to_string(),
+        verifiers: settings.tokens.verifiers.clone(),
+    })?;
+    for (route, method) in http::OBJECTIVES {
+        metrics.expect_requests(route, method);
+    }
+    Ok(metrics)
+}
+
+/// What is looked at only to be counted, with all whose spending has ceilings.
+fn vitals(settings: &Settings, otp: &Otp, pool: PgPool) -> Vitals {
+    let clients = settings.clients.iter();
+    let clients = clients.map(|client| {
+        let scope = Scope::Client(client.id.as_str().to_owned());
+        (scope, client.ceilings)
+    });
+    let service = (Scope::Service, settings.limits.spend.ceilings);
+    let all = [service].into_iter().chain(clients);
+    let limited = all.filter(|(_, ceilings)| *ceilings != Ceilings::default());
+    Vitals::new(
+        pool,
+        (Arc::clone(&otp.clock), Arc::clone(&otp.random)),
+        Arc::clone(&otp.metrics),
+        limited.collect(),
+    )
 }
 
 fn gateway(settings: &Settings, tokens: &Arc<OwnTokens>, ended: &Arc<Revocations>) -> Gateway {

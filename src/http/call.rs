@@ -147,7 +147,8 @@ impl Call {
     /// address that an operator blocked: in the words for a foreign number, and after the limits, so that
     /// nobody learns of it.
     pub fn limit(&self, caller: &Caller) -> Result<Vec<Quota>, Problem> {
-        let limit = match self.request.app_data::<LimitedBy>() {
+        let by = self.request.app_data::<LimitedBy>();
+        let limit = match by {
             Some(LimitedBy::Sends) => &self.state.send_limit,
             Some(LimitedBy::Verifies) => &self.state.verify_limit,
             None => {
@@ -159,12 +160,21 @@ impl Call {
         let checked = limit.check(Network::from(told.address()));
         let (rules, now) = (&self.state.rules, self.now());
         let is_blocked = |address| rules.network(address, now) == Some(Verdict::Block);
+        let count = |reason| match by {
+            Some(LimitedBy::Sends) => self.state.metrics.send_turned_away(reason),
+            Some(LimitedBy::Verifies) => self.state.metrics.verify_turned_away(reason),
+            None => {}
+        };
         match checked.refusal {
             None if told.any(is_blocked) => {
+                count("blocked");
                 Err(Problem::from(PhoneError::NotAllowed).quotas(checked.quotas))
             }
             None => Ok(checked.quotas),
-            Some(refusal) => Err(Problem::from(refusal).quotas(checked.quotas)),
+            Some(refusal) => {
+                count(refusal.limit.name());
+                Err(Problem::from(refusal).quotas(checked.quotas))
+            }
         }
     }
 

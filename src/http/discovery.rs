@@ -55,11 +55,13 @@ const PAGE_CACHE: &str = "public, max-age=3600";
 pub async fn jwks(call: Call) -> HttpResponse {
     let keys = call.state.keys.published();
     // A HEAD is told no keys.
-    if call.request().method() == Method::GET
-        && let Some(verifier) = verifier(call.request().query_string())
-    {
-        // Also by a 304: who holds this tag holds these keys.
-        call.state.keys.seen_by(&verifier, &keys);
+    if call.request().method() == Method::GET {
+        let verifier = verifier(call.request().query_string());
+        call.state.metrics.jwks_fetched(verifier.as_deref());
+        if let Some(verifier) = verifier {
+            // Also by a 304: who holds this tag holds these keys.
+            call.state.keys.seen_by(&verifier, &keys);
+        }
     }
     unless_known(call.request(), keys.etag(), JWKS_CACHE, |response| {
         response

@@ -8,7 +8,7 @@ use actix_web::http::header::RETRY_AFTER;
 use serde::Serialize;
 
 use super::call::Call;
-use crate::metrics;
+use crate::metrics::{self, Connections};
 use crate::provider::breaker::BreakerState;
 
 /// Seconds after which a service without a database is worth another question; our own figure.
@@ -40,15 +40,23 @@ pub async fn readyz(call: Call) -> HttpResponse {
     Health::new(seen).into_response()
 }
 
-/// `GET /metrics`: what this process counts.
+/// `GET /metrics`: what this process counts. No I/O but on the kernel: it answers while the database does not.
 pub async fn metrics(call: Call) -> HttpResponse {
     // Told when it is asked for: an open breaker turns half-open by time alone.
     let (metrics, provider) = (&call.state.metrics, &call.state.provider);
     metrics.provider_breaker(provider.name(), provider.breaker_state());
-    let keys = call.state.keys.published();
     let revocations = &call.state.revocations;
-    metrics.revocations(revocations.count(), revocations.staleness());
-    metrics.signing_keys(&keys.by_state(), keys.promotion_in(call.now()));
+    let staleness = revocations.staleness();
+    metrics.revocations(revocations.count(), staleness);
+    metrics.signing_keys(&call.state.keys.times(call.now()));
+    let is_up = call.state.vitals.database_answers();
+    metrics.ready(is_up && staleness <= call.state.max_staleness);
+    let pool = &call.state.pool;
+    metrics.connections(Connections {
+        size: pool.size(),
+        idle: u32::try_from(pool.num_idle()).unwrap_or(u32::MAX),
+        most: pool.options().get_max_connections(),
+    });
     HttpResponse::Ok()
         .content_type(metrics::CONTENT_TYPE)
         .body(metrics.render())

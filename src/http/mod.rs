@@ -64,6 +64,7 @@ use crate::session::Sessions;
 use crate::sign_in::SignIn;
 use crate::token::keys::SigningKeys;
 use crate::token::own::OwnTokens;
+use crate::vitals::Vitals;
 
 /// Longest request body, in bytes.
 pub const BODY_LIMIT: usize = 16 * 1024;
@@ -124,6 +125,8 @@ pub struct State {
     pub operators: Operators,
     /// What this process counts.
     pub metrics: Arc<Metrics>,
+    /// What is looked at only to be counted.
+    pub vitals: Arc<Vitals>,
     /// What tells how to call it.
     pub documents: Documents,
 }
@@ -212,6 +215,17 @@ pub fn public_routes(config: &mut ServiceConfig) {
     }
     config.default_service(web::to(call::not_found));
 }
+
+/// What objectives are set for: counted from the start, so that the first failure is seen as one.
+pub const OBJECTIVES: [(&str, &str); 7] = [
+    ("/v1/otp/send", "POST"),
+    ("/v1/otp/resend", "POST"),
+    ("/v1/otp/verify", "POST"),
+    ("/auth/send-otp/", "POST"),
+    ("/auth/verify-otp/", "POST"),
+    ("/v1/token", "POST"),
+    ("/v1/token/refresh", "POST"),
+];
 
 /// The paths of the public listener, with the names of their parameters in braces.
 pub fn public_paths() -> Vec<String> {

@@ -1,6 +1,6 @@
-//! Around every request: its id, one log line, and the headers every answer has.
+//! Around every request: its id, one log line, what is counted, and the headers every answer has.
 //!
-//! The log line has the route's template, never the path: paths carry ids, queries carry anything.
+//! The log line and the metrics have the route's template, never the path: paths carry ids, queries carry anything.
 
 use std::rc::Rc;
 
@@ -60,6 +60,12 @@ pub async fn observe<B: MessageBody + 'static>(
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let elapsed = state.clock.monotonic().saturating_sub(started);
     let route = response.request().match_pattern();
+    state.metrics.request(
+        route.as_deref(),
+        response.request().method().as_str(),
+        response.status().as_u16(),
+        elapsed,
+    );
     let route = route.as_deref().unwrap_or("none");
     macro_rules! log {
         ($level:ident) => {

@@ -282,6 +282,16 @@ fn uses(counter: &Counter, ceilings: &Ceilings, price: i64) -> Vec<Use> {
     .collect()
 }
 
+/// Which part of each of its ceilings a counter has used, by the ceiling's name; more than 1 is never.
+pub fn used_of(counter: &Counter, ceilings: &Ceilings) -> Vec<(&'static str, f64)> {
+    let part = |used: Use| {
+        let per_million = used.counted.saturating_mul(1_000_000) / used.most.max(1);
+        let per_million = i32::try_from(per_million).unwrap_or(i32::MAX);
+        (used.reason, f64::from(per_million) / 1e6)
+    };
+    uses(counter, ceilings, 0).into_iter().map(part).collect()
+}
+
 /// The ceiling that an SMS breaks for longest. The last part of each is kept for known users.
 pub fn over_ceiling(
     (scope, counter): (&Scope, &Counter),

@@ -1,14 +1,12 @@
-//! What is told of the gateway's hook.
+//! What is told of the gateway's hook, of those who check tokens themselves, and of the feed.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use metrics::{Counter, KeyName, Recorder as _, Unit};
+use metrics::{Counter, Label};
 
 use super::Metrics;
-
-const LIVE: &str = "otp_auth_revocations";
-const STALENESS: &str = "otp_auth_revocations_staleness_seconds";
-const AUTHORIZED: &str = "otp_auth_authorize_total";
+use super::table::{AUTHORIZED, JWKS_FETCHES, REVOCATIONS, STALENESS};
 
 /// What the hook answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,14 +31,9 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    pub(super) fn new(
-        counter: impl Fn(&'static str, [(&'static str, &'static str); 1]) -> Counter,
-    ) -> Self {
-        let counter = |result| {
-            let counter = counter(AUTHORIZED, [("result", result)]);
-            counter.increment(0);
-            counter
-        };
+    pub(super) fn new(counter: impl Fn(&'static str, Vec<Label>) -> Counter) -> Self {
+        let counter =
+            |result| counter(AUTHORIZED, vec![Label::from_static_parts("result", result)]);
         Self {
             allowed: counter("allowed"),
             preflight: counter("preflight"),
@@ -50,30 +43,34 @@ impl Answers {
     }
 }
 
-impl Metrics {
-    /// Says what the others here tell.
-    pub(super) fn describe_gateway(&self) {
-        self.recorder.describe_counter(
-            KeyName::from_const_str(AUTHORIZED),
-            Some(Unit::Count),
-            "Calls of /v1/authorize, by the answer.".into(),
-        );
-        self.recorder.describe_gauge(
-            KeyName::from_const_str(LIVE),
-            Some(Unit::Count),
-            "Sessions that ended although access tokens of theirs may still live.".into(),
-        );
-        self.recorder.describe_gauge(
-            KeyName::from_const_str(STALENESS),
-            Some(Unit::Seconds),
-            "Seconds since this replica last asked the database for sessions that ended.".into(),
-        );
-    }
+/// One counter for each verifier that the settings name. Anybody may call with any name.
+pub(super) struct Fetches {
+    named: BTreeMap<String, Counter>,
+    other: Counter,
+    none: Counter,
+}
 
+impl Fetches {
+    pub(super) fn new(
+        verifiers: &BTreeSet<String>,
+        counter: impl Fn(&'static str, Vec<Label>) -> Counter,
+    ) -> Self {
+        let counter =
+            |name: &str| counter(JWKS_FETCHES, vec![Label::new("verifier", name.to_owned())]);
+        let named = verifiers.iter();
+        Self {
+            named: named.map(|name| (name.clone(), counter(name))).collect(),
+            other: counter("other"),
+            none: counter("none"),
+        }
+    }
+}
+
+impl Metrics {
     /// Tells how many revocations are known, and how old that knowledge is.
     pub fn revocations(&self, count: usize, staleness: Duration) {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
-        self.gauge(LIVE, &[]).set(f64::from(count));
+        self.gauge(REVOCATIONS, &[]).set(f64::from(count));
         self.gauge(STALENESS, &[]).set(staleness.as_secs_f64());
     }
 
@@ -86,6 +83,15 @@ impl Metrics {
             Authorized::Unauthorized => &answers.unauthorized,
             Authorized::Forbidden => &answers.forbidden,
         };
+        counter.increment(1);
+    }
+
+    /// Counts a fetch of the key set by whoever calls himself so.
+    pub fn jwks_fetched(&self, verifier: Option<&str>) {
+        let fetches = &self.fetches;
+        let counter = verifier.map_or(&fetches.none, |name| {
+            fetches.named.get(name).unwrap_or(&fetches.other)
+        });
         counter.increment(1);
     }
 }

@@ -1,36 +1,33 @@
 //! What is told of the signing keys.
 
-use metrics::{KeyName, Recorder as _, Unit};
-
 use super::Metrics;
+use super::table::{KEY_AGE, KEY_OVERDUE, KEYS, NEXT_PROMOTION};
 
-const KEYS: &str = "otp_auth_signing_keys";
-const NEXT_PROMOTION: &str = "otp_auth_signing_key_promotion_seconds";
+/// What is told of the signing keys, in seconds.
+#[derive(Clone, Debug)]
+pub struct KeyTimes {
+    /// How many keys there are of each state.
+    pub by_state: [(&'static str, u32); 3],
+    /// How long the oldest of each state has been in it.
+    pub ages: [(&'static str, Option<f64>); 3],
+    /// Until the next one is to sign.
+    pub promotion_in: Option<f64>,
+    /// Since another one should have begun to sign at the latest; negative while there is time.
+    pub overdue_for: f64,
+}
 
 impl Metrics {
-    /// Says what [`Metrics::signing_keys`] tells.
-    pub(super) fn describe_keys(&self) {
-        let name = KeyName::from_const_str;
-        self.recorder.describe_gauge(
-            name(KEYS),
-            Some(Unit::Count),
-            "Signing keys that are published, by state.".into(),
-        );
-        self.recorder.describe_gauge(
-            name(NEXT_PROMOTION),
-            Some(Unit::Seconds),
-            "Seconds until the next signing key is to begin to sign; below 0 it waits for verifiers, \
-             NaN if there is none."
-                .into(),
-        );
-    }
-
-    /// Tells how many keys there are of each state, and in how many seconds the next one is to sign.
-    pub fn signing_keys(&self, by_state: &[(&'static str, u32)], promotion: Option<f64>) {
-        for (state, count) in by_state {
-            self.gauge(KEYS, &[("state", state)]).set(f64::from(*count));
+    /// Tells how many keys there are of each state, and when they come and go.
+    pub fn signing_keys(&self, times: &KeyTimes) {
+        for (state, count) in times.by_state {
+            self.gauge(KEYS, &[("state", state)]).set(f64::from(count));
         }
-        let promotion = promotion.unwrap_or(f64::NAN);
+        for (state, age) in times.ages {
+            let age = age.unwrap_or(f64::NAN);
+            self.gauge(KEY_AGE, &[("state", state)]).set(age);
+        }
+        let promotion = times.promotion_in.unwrap_or(f64::NAN);
         self.gauge(NEXT_PROMOTION, &[]).set(promotion);
+        self.gauge(KEY_OVERDUE, &[]).set(times.overdue_for);
     }
 }

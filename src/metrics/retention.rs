@@ -1,14 +1,7 @@
 //! What is told of the rows that leave the database.
 
-use metrics::{KeyName, Recorder as _, Unit};
-
 use super::Metrics;
-
-const LEADS: &str = "otp_auth_retention_leads";
-const REMOVED: &str = "otp_auth_retention_rows_removed_total";
-const DROPPED: &str = "otp_auth_retention_partitions_dropped_total";
-const FAILURES: &str = "otp_auth_retention_failures_total";
-const WALKS: &str = "otp_auth_retention_walks_total";
+use super::table::{DROPPED, FAILURES, LEADS, REMOVED, WALKS};
 
 /// Where rows are removed from.
 const TABLES: [&str; 9] = [
@@ -26,35 +19,8 @@ const TABLES: [&str; 9] = [
 const PARTITIONED: [&str; 2] = ["audit_events", "otp_requests"];
 
 impl Metrics {
-    /// Says what the others here tell, and makes their series.
-    pub(super) fn describe_retention(&self) {
-        let name = KeyName::from_const_str;
-        self.recorder.describe_gauge(
-            name(LEADS),
-            None,
-            "1 on the replica that removes what is over from the database, 0 on the others.".into(),
-        );
-        for (counter, what) in [
-            (
-                REMOVED,
-                "Rows that were over and were removed, one by one, by table.",
-            ),
-            (
-                DROPPED,
-                "Partitions that were over and were dropped, by table.",
-            ),
-            (
-                FAILURES,
-                "Turns at removing what is over that failed and will be tried again.",
-            ),
-            (
-                WALKS,
-                "How often this replica looked through a table to its end, by table.",
-            ),
-        ] {
-            self.recorder
-                .describe_counter(name(counter), Some(Unit::Count), what.into());
-        }
+    /// Makes the series of the others here.
+    pub(super) fn begin_retention(&self) {
         self.retention_leads(false);
         self.counter(FAILURES, &[]).increment(0);
         for table in TABLES {

@@ -10,6 +10,7 @@ use super::code::OtpCode;
 use super::request::RequestId;
 use super::send::SendError;
 use super::store::{Outcome, Sent, Store};
+use crate::metrics::{self, Queue, Queued, Sms};
 use crate::phone::PhoneNumber;
 use crate::provider::{Accepted, Fault, Message, ProviderError};
 use crate::telemetry::Chain;
@@ -46,7 +47,9 @@ impl Otp {
         };
         let result = if out.texted {
             let deadline = self.provider.deadline();
-            self.provider.send(message, deadline).await
+            let result = self.provider.send(message, deadline).await;
+            self.count(&out, &result);
+            result
         } else {
             Ok(Accepted::default())
         };
@@ -58,6 +61,21 @@ impl Otp {
                 Err(SendError::Provider { request_id, error })
             }
         }
+    }
+
+    fn count(&self, out: &Outgoing<'_>, result: &Result<Accepted, ProviderError>) {
+        let sms = match out.sent.before {
+            None => Sms::First,
+            Some(_) => Sms::Again,
+        };
+        let sent = match result {
+            Ok(_) => metrics::Sent::Accepted,
+            Err(error) if error.surely_not_done() => metrics::Sent::Failed,
+            Err(_) => metrics::Sent::Unknown,
+        };
+        let country = out.phone.country();
+        let price = self.policy.guard.spend.price(country);
+        self.metrics.sms_sent(country, sms, sent, price);
     }
 
     /// Records what became of an SMS; in the background, for a while, if the database is away. The
@@ -77,7 +95,8 @@ impl Otp {
         };
         if let Err(error) = self.store.conclude(&sent, &outcome).await {
             tracing::error!(request.id = %sent.request, error = %Chain(&error), "outcome of a send not recorded yet");
-            tokio::spawn(keep_trying(self.store.clone(), sent, outcome));
+            let waits = self.metrics.queued(Queue::Outcomes);
+            tokio::spawn(keep_trying(self.store.clone(), (sent, outcome), waits));
         }
     }
 }
@@ -96,7 +115,7 @@ pub(super) fn tell(request: RequestId, error: &ProviderError, what: &'static str
     }
 }
 
-async fn keep_trying(store: Store, sent: Sent, outcome: Outcome) {
+async fn keep_trying(store: Store, (sent, outcome): (Sent, Outcome), _waits: Queued) {
     for pause in (0..PAUSES).map(|n| FIRST_PAUSE * (1 << n)) {
         sleep(pause).await;
         if store.conclude(&sent, &outcome).await.is_ok() {

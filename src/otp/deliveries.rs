@@ -14,6 +14,7 @@ use super::request::{Delivery, RequestId};
 use super::store::Due;
 use crate::database::StoreError;
 use crate::metrics;
+use crate::phone::Country;
 use crate::provider::Progress;
 use crate::random;
 use crate::telemetry::Chain;
@@ -55,19 +56,31 @@ impl Otp {
         stream::iter(due)
             .for_each_concurrent(AT_ONCE, |due| async {
                 match due {
-                    Due::Abandoned => self.metrics.sms_delivery(metrics::Delivery::Unknown),
+                    Due::Abandoned { country } => {
+                        self.metrics
+                            .sms_delivery(country, metrics::Delivery::Unknown);
+                    }
                     Due::Question {
                         request,
                         message_id,
+                        country,
                         asked,
-                    } => self.ask_about(request, &message_id, asked).await,
+                    } => {
+                        let sms = (message_id.as_str(), country);
+                        self.ask_about(request, sms, asked).await;
+                    }
                 }
             })
             .await;
         Ok(())
     }
 
-    async fn ask_about(&self, request: RequestId, message_id: &str, asked: i16) {
+    async fn ask_about(
+        &self,
+        request: RequestId,
+        (message_id, country): (&str, Option<Country>),
+        asked: i16,
+    ) {
         let delivery = match self.provider.delivery(message_id).await {
             Ok(Some(Progress::Delivered)) => Delivery::Delivered,
             Ok(Some(Progress::Failed)) => Delivery::Failed,
@@ -84,12 +97,13 @@ impl Otp {
             tracing::warn!(request.id = %request, error = %Chain(&error), "delivery not recorded");
             return;
         }
-        match (delivery, next) {
-            (Delivery::Delivered, _) => self.metrics.sms_delivery(metrics::Delivery::Delivered),
-            (Delivery::Failed, _) => self.metrics.sms_delivery(metrics::Delivery::Failed),
-            (_, None) => self.metrics.sms_delivery(metrics::Delivery::Expired),
-            (_, Some(_)) => {}
-        }
+        let ended = match (delivery, next) {
+            (Delivery::Delivered, _) => metrics::Delivery::Delivered,
+            (Delivery::Failed, _) => metrics::Delivery::Failed,
+            (_, None) => metrics::Delivery::Expired,
+            (_, Some(_)) => return,
+        };
+        self.metrics.sms_delivery(country, ended);
     }
 
     /// When to ask about an SMS that was taken now.

@@ -144,12 +144,23 @@ impl Otp {
         }
     }
 
+    /// Counts a code that was tried. Of a test number there was no SMS, so it is left out.
+    pub(crate) fn count_try(&self, request: &StoredRequest, by: By, is_right: bool) {
+        if by == By::TestNumber {
+            return;
+        }
+        let phone = self.open_phone(request).ok();
+        let country = phone.and_then(|phone| phone.country());
+        self.metrics.verified(country, is_right);
+    }
+
     pub(super) fn too_many(
         &self,
         request: &StoredRequest,
         by: By,
         now: DateTime<Utc>,
     ) -> VerifyError {
+        self.metrics.verify_turned_away("attempts");
         let next = request.standing.phone.next_send_at(by, &self.policy, now);
         VerifyError::TooManyAttempts {
             wait: wait_until(next, now),

@@ -135,6 +135,7 @@ impl SignIn {
                 locked,
                 brought,
             } => {
+                self.otp.count_try(&request, By::Anybody, false);
                 self.note_wrong(ask, &request, brought).await;
                 return Err(self.incorrect(attempts, locked));
             }
@@ -166,11 +167,15 @@ impl SignIn {
         };
         match store::settle(&self.pool, tried, &self.otp.policy, now).await? {
             Outcome::Right { user_id } => {
+                self.otp.count_try(&request, by, true);
                 let phone = self.otp.open_phone(&request)?;
                 let tokens = self.sessions.begun(new, user_id, phone, client)?;
                 self.signed_in(&request, tokens, user_id == user)
             }
-            Outcome::Wrong { attempts, locked } => Err(self.incorrect(attempts, locked)),
+            Outcome::Wrong { attempts, locked } => {
+                self.otp.count_try(&request, by, false);
+                Err(self.incorrect(attempts, locked))
+            }
             // Somebody else ended the request since it was read; say what it is now.
             Outcome::Refused => Err(self.otp.why_refused(id, (caller, by), now).await.into()),
         }

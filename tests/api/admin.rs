@@ -55,7 +55,7 @@ async fn every_instance_tells_its_metrics_and_nobodys_number(
         );
         for line in [
             "# TYPE otp_auth_sms_deliveries_total counter",
-            r#"otp_auth_sms_deliveries_total{status="delivered"} 0"#,
+            r#"otp_auth_sms_deliveries_total{country="IN",status="delivered"} 0"#,
             "# TYPE otp_auth_provider_breaker_state gauge",
             r#"otp_auth_provider_breaker_state{vendor="startmessaging",state="closed"} 1"#,
             r#"otp_auth_provider_breaker_state{vendor="startmessaging",state="open"} 0"#,

@@ -15,7 +15,7 @@ use crate::support::{Answer, Instance, OTHER_PHONE, PHONE, World};
 
 /// How many deliveries ended in this way, as these instances count them.
 async fn counted(instances: &[&Instance], status: &str) -> usize {
-    let name = format!(r#"otp_auth_sms_deliveries_total{{status="{status}"}} "#);
+    let name = format!(r#"otp_auth_sms_deliveries_total{{country="IN",status="{status}"}} "#);
     let mut sum = 0;
     for instance in instances {
         let metrics = instance.http.get(format!("{}/metrics", instance.admin));

@@ -96,6 +96,9 @@ async fn a_rotation_is_brought_forward_to_when_the_key_has_been_published_for_a_
         "otp_auth_signing_keys{state=\"next\"} 1",
         "otp_auth_signing_keys{state=\"retiring\"} 0",
         "otp_auth_signing_key_promotion_seconds 86340",
+        "otp_auth_signing_key_age_seconds{state=\"active\"} 60",
+        "otp_auth_signing_key_age_seconds{state=\"retiring\"} NaN",
+        "otp_auth_signing_key_overdue_seconds -86340",
     ] {
         assert!(
             metrics.lines().any(|told| told == line),

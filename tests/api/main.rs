@@ -48,6 +48,7 @@ mod known_devices;
 mod leases;
 mod limits;
 mod metadata;
+mod metrics;
 mod model;
 mod oauth;
 mod openapi;

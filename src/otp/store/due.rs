@@ -8,15 +8,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::Store;
 use crate::database::StoreError;
 use crate::otp::request::{Delivery, RequestId};
+use crate::phone::Country;
 
 /// Something to look at.
 pub(in crate::otp) enum Due {
     /// The lease of an SMS's sender ended without a word: it died. The SMS may be out.
-    Abandoned,
+    Abandoned { country: Option<Country> },
     /// The provider is to be asked about an SMS.
     Question {
         request: RequestId,
         message_id: String,
+        country: Option<Country>,
         /// Questions asked so far, this one counted.
         asked: i16,
     },
@@ -40,7 +42,8 @@ impl Store {
             FROM (SELECT id FROM otp_requests WHERE due_at <= $1
                   ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED) AS taken
             WHERE r.id = taken.id
-            RETURNING r.id, r.polls, r.due_at IS NULL AS "abandoned!", r.provider_message_id
+            RETURNING r.id, r.polls, r.due_at IS NULL AS "abandoned!", r.provider_message_id,
+                r.counted_in
             "#,
             now,
             now + lease,
@@ -48,13 +51,17 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        let due = rows.into_iter().map(|row| match row.provider_message_id {
-            Some(message_id) if !row.abandoned => Due::Question {
-                request: RequestId(row.id),
-                message_id,
-                asked: row.polls,
-            },
-            Some(_) | None => Due::Abandoned,
+        let due = rows.into_iter().map(|row| {
+            let country = country_of(&row.counted_in);
+            match row.provider_message_id {
+                Some(message_id) if !row.abandoned => Due::Question {
+                    request: RequestId(row.id),
+                    message_id,
+                    country,
+                    asked: row.polls,
+                },
+                Some(_) | None => Due::Abandoned { country },
+            }
         });
         Ok(due.collect())
     }
@@ -80,4 +87,11 @@ impl Store {
         .await?;
         Ok(())
     }
+}
+
+/// The country among the counters that an SMS is counted in.
+fn country_of(counted_in: &[String]) -> Option<Country> {
+    let mut names = counted_in.iter();
+    let code = names.find_map(|name| name.strip_prefix("country:"))?;
+    Country::parse(code).ok()
 }

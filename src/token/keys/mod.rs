@@ -29,11 +29,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use tokio::sync::{Mutex, watch};
 use tokio::time::sleep;
 
 use crate::database::StoreError;
+use crate::metrics::KeyTimes;
 use crate::random;
 use crate::secrets::SealError;
 use crate::telemetry::Chain;
@@ -159,6 +161,19 @@ impl SigningKeys {
     /// All keys, and the JWK set.
     pub fn published(&self) -> Arc<Published> {
         Arc::clone(&self.published.borrow())
+    }
+
+    /// What is told of them at this moment.
+    pub fn times(&self, now: DateTime<Utc>) -> KeyTimes {
+        let published = self.published();
+        let replaced_by = self.keeper.policy.replaced_by(published.records());
+        KeyTimes {
+            by_state: published.by_state(),
+            ages: published.ages(now),
+            promotion_in: published.promotion_in(now),
+            // A key signs, or the service would not have begun.
+            overdue_for: replaced_by.map_or(f64::NAN, |by| (now - by).as_seconds_f64()),
+        }
     }
 
     /// Changes the stored keys for operators.

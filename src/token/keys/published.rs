@@ -110,6 +110,18 @@ impl Published {
         Some((promote_at - now).as_seconds_f64())
     }
 
+    /// Seconds for which the oldest key of each state has been in it.
+    pub fn ages(&self, now: DateTime<Utc>) -> [(&'static str, Option<f64>); 3] {
+        State::ALL.map(|state| {
+            let keys = self.records().filter(|key| key.state == state);
+            let since = keys.map(KeyRecord::in_state_since).min();
+            (
+                state.name(),
+                since.map(|since| (now - since).as_seconds_f64()),
+            )
+        })
+    }
+
     /// The JWK set (RFC 7517 section 5) as JSON.
     pub fn jwks(&self) -> &[u8] {
         &self.jwks

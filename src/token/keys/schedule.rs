@@ -69,6 +69,15 @@ pub struct KeyRecord {
 }
 
 impl KeyRecord {
+    /// When it came into its state.
+    pub(super) fn in_state_since(&self) -> DateTime<Utc> {
+        match self.state {
+            State::Next => self.created_at,
+            State::Active => self.signs_since(),
+            State::Retiring => self.retired_at.unwrap_or_else(|| self.signs_since()),
+        }
+    }
+
     /// When it began to sign; the version that knew one key only did not note it.
     fn signs_since(&self) -> DateTime<Utc> {
         self.active_at.unwrap_or(self.created_at)
@@ -109,6 +118,26 @@ impl KeyPolicy {
         } else {
             known_everywhere
         }
+    }
+
+    /// When another key than the active one signs at the latest, as long as somebody looks after the keys.
+    pub(super) fn replaced_by<'a>(
+        &self,
+        keys: impl Iterator<Item = &'a KeyRecord>,
+    ) -> Option<DateTime<Utc>> {
+        let (mut next, mut active) = (None, None);
+        for key in keys {
+            match key.state {
+                State::Next => next = key.promote_at,
+                State::Active => active = Some(key.signs_since() + self.rotate_every),
+                State::Retiring => {}
+            }
+        }
+        let replaced_by = next.or(active)?;
+        if self.verifiers.is_empty() {
+            return Some(replaced_by);
+        }
+        Some(replaced_by + self.verifier_deadline)
     }
 
     /// Whether a next key signs from now on. `seen` tells who has seen it.
