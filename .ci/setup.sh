@@ -105,6 +105,30 @@ browser() {
     return 1
 }
 
+# Puts promtool into a directory. Debian's package would also start a Prometheus, and bring 20 MB of
+# pages, so only this one program of it is unpacked.
+need_promtool() {
+    local directory=$1 work
+    if [ -x "$directory/promtool" ]; then
+        return
+    fi
+    mkdir -p "$directory"
+    if has promtool; then
+        ln -sf "$(command -v promtool)" "$directory/promtool"
+        return
+    fi
+    has apt-get || fail "found no promtool; install it from https://prometheus.io/download/"
+    say "found no promtool; unpacking it from Debian's package prometheus into $directory"
+    work=$(mktemp -d)
+    # The lists may be missing, or name a version that is gone.
+    (cd "$work" && chmod 755 . && apt-get download prometheus >log 2>&1) ||
+        (cd "$work" && as_root apt-get update >log 2>&1 </dev/null && apt-get download prometheus >>log 2>&1) ||
+        fail "could not fetch Debian's package prometheus: $(cat "$work/log")"
+    dpkg-deb --fsys-tarfile "$work"/prometheus_*.deb | tar -x -C "$work" ./usr/bin/promtool
+    mv "$work/usr/bin/promtool" "$directory/promtool"
+    rm -rf "$work"
+}
+
 # For the tests in a browser, with curl, over TLS and with other people's token libraries.
 need_browser_and_scripts() {
     has curl || install "found no curl" curl
