@@ -1,4 +1,4 @@
-//! What docs/ shows of code must be the files that the end-to-end tests run.
+//! What docs/ shows of code must be the files that the end-to-end tests run, and every alert must have its runbook.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,7 +7,7 @@
     reason = "a panic is how a test fails"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -120,4 +120,82 @@ fn gateways_md_links_to_every_file_of_a_gateway() {
         }
     }
     assert!(count > 0);
+}
+
+/// The part of a page below each heading of the second order, by that heading.
+fn sections(page: &str) -> BTreeMap<&str, &str> {
+    let sections = page.split("\n## ").skip(1);
+    sections
+        .map(|section| section.split_once('\n').unwrap())
+        .collect()
+}
+
+/// The rules of alerts.yml, by their names.
+fn alerts(rules: &str) -> BTreeMap<&str, &str> {
+    let alerts = rules.split("\n      - ").skip(1);
+    alerts
+        .filter_map(|rule| rule.strip_prefix("alert: ")?.split_once('\n'))
+        .collect()
+}
+
+#[test]
+fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
+    let (rules, page) = (
+        read("deploy/observability/alerts.yml"),
+        read("docs/runbooks.md"),
+    );
+    let alerts = alerts(&rules);
+    assert!(alerts.len() >= 30);
+    for (name, rule) in &alerts {
+        let anchor = name.to_lowercase();
+        let url = format!("runbook_url: https://example.com/otp-auth/docs/runbooks.md#{anchor}\n");
+        for part in [
+            url.as_str(),
+            "          summary: ",
+            "          description: ",
+        ] {
+            assert!(format!("{rule}\n").contains(part), "{name}: {part}");
+        }
+        let severities = ["severity: page\n", "severity: ticket\n"];
+        let severities = severities
+            .iter()
+            .filter(|severity| rule.contains(*severity));
+        assert_eq!(severities.count(), 1, "{name}");
+    }
+    let mut runbooks = sections(&page);
+    assert!(runbooks.remove("Before anything else").is_some());
+    for (name, text) in &runbooks {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for part in ["**It means**", "**Users see**", "**Do not**"] {
+            assert!(text.contains(part), "{name}: {part}");
+        }
+    }
+    assert!(runbooks.keys().eq(alerts.keys()));
+    // Where a runbook sends its reader, there must be something.
+    for link in page.split("](#").skip(1) {
+        let anchor = link.split(')').next().unwrap();
+        let mut names = runbooks.keys().map(|name| name.to_lowercase());
+        assert!(names.any(|name| name == anchor), "{anchor}");
+    }
+}
+
+#[test]
+fn every_alert_is_seen_to_fire_and_to_be_quiet() {
+    let (rules, tests) = (
+        read("deploy/observability/alerts.yml"),
+        read("deploy/observability/alerts_test.yml"),
+    );
+    let alerts = alerts(&rules);
+    for name in alerts.keys() {
+        let question = format!(r#"alertname="{name}",alertstate="firing""#);
+        let answers = tests.split(&question).skip(1);
+        let answers =
+            answers.filter_map(|after| after.split("exp_samples: ").nth(1)?.lines().next());
+        let answers: Vec<&str> = answers.collect();
+        assert!(answers.contains(&"[]"), "{name} is never quiet");
+        assert!(
+            answers.iter().any(|answer| *answer != "[]"),
+            "{name} never fires"
+        );
+    }
 }
