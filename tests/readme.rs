@@ -1,10 +1,11 @@
-//! What README and docs/siblings.md say in tables must be what the code does.
+//! What README, docs/siblings.md and docs/metrics.md say in tables must be what the code does.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::collections::BTreeSet;
 
 use otp_auth::http::codes::Code;
+use otp_auth::metrics::TABLE;
 
 /// The rows of the table that begins so.
 fn rows<'a>(page: &'a str, heading: &str) -> impl Iterator<Item = &'a str> {
@@ -46,6 +47,27 @@ fn siblings_md_tells_what_to_do_about_every_problem() {
         .iter()
         .filter(|code| **code != Code::InsufficientScope);
     let real: BTreeSet<&str> = real.map(|code| code.name()).collect();
+
+    assert_eq!(told, real);
+}
+
+#[test]
+fn metrics_md_has_the_table_in_the_code() {
+    let page = include_str!("../docs/metrics.md");
+    let told: Vec<&str> = rows(page, "| metric | type | labels | what it says |").collect();
+
+    let real: Vec<String> = TABLE
+        .iter()
+        .map(|metric| {
+            let labels = metric.labels.iter().map(|label| format!("`{label}`"));
+            let labels = labels.collect::<Vec<_>>().join(", ");
+            let kind = metric.kind.name();
+            format!(
+                "| `{}` | {kind} | {labels} | {} |",
+                metric.name, metric.help
+            )
+        })
+        .collect();
 
     assert_eq!(told, real);
 }
