@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgPool};
 
@@ -12,6 +12,16 @@ use crate::random::RandomUnavailable;
 /// The migrations, compiled in. Running them takes an advisory lock, so replicas that start
 /// together take turns.
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// Brings the tables up to this program's version.
+///
+/// Tables that a newer version brought further are good enough: it changed nothing that this one needs
+/// (docs/upgrading.md), and while it is rolled out a replica of this version may have to start again.
+pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
+    let mut ours = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
+    ours.set_ignore_missing(true);
+    ours.run(pool).await
+}
 
 /// Names the connections of this service to PostgreSQL.
 pub(crate) const SERVICE: &str = "otp-auth";

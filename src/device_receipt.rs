@@ -12,7 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::random::Random;
-use crate::secrets::{Keyring, PhoneIndex, Purpose, SealError};
+use crate::secrets::{Keyring, PhoneIndex, SealError};
 
 /// Longest receipt that is looked at, in characters; ours have 55.
 const LONGEST: usize = 128;
@@ -36,7 +36,7 @@ impl DeviceReceipt {
         now: DateTime<Utc>,
     ) -> Result<Self, SealError> {
         let at = now.timestamp().to_be_bytes();
-        let sealed = keyring.seal(Purpose::Receipt, phone.as_bytes(), &at, random)?;
+        let sealed = keyring.seal_receipt(phone, &at, random)?;
         Ok(Self(SecretString::from(URL_SAFE_NO_PAD.encode(sealed))))
     }
 
@@ -50,9 +50,7 @@ impl DeviceReceipt {
     ) -> bool {
         let issued = || {
             let sealed = URL_SAFE_NO_PAD.decode(self.0.expose_secret()).ok()?;
-            let at = keyring
-                .open(Purpose::Receipt, phone.as_bytes(), &sealed)
-                .ok()?;
+            let at = keyring.open_receipt(phone, &sealed).ok()?;
             let at = i64::from_be_bytes(at.as_slice().try_into().ok()?);
             DateTime::from_timestamp(at, 0)
         };

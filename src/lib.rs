@@ -15,8 +15,8 @@
 //!              ├── provider::startmessaging, provider::webhook
 //!              └── config, database, telemetry
 //! below all of them: audit, rules, client, phone, secrets, operation, limit, metrics, clock, random
-//! beside them, in the background: retention, which removes what is over from the database, and vitals,
-//!                               which looks at what only the metrics tell
+//! beside them, in the background: retention, which removes what is over from the database; vitals, which
+//!     looks at what only the metrics tell; and master_key, which seals anew what another master key sealed
 //! beside the service, for development: dev, sandbox
 //! beside it, for operators: doctor, which looks at a deployment from outside and in
 //! above what reads bytes from outside, for tests only: fuzzing
@@ -102,7 +102,8 @@
 //!
 //! A copy of the database holds no number, code, token or key: phones are keyed hashes and sealed
 //! values, codes are derived, refresh tokens are hashes, replies kept for an `Idempotency-Key` and signing
-//! keys are sealed. All keys come from one master key that is not in the database ([`secrets`]).
+//! keys are sealed. All keys come from a master key that is not in the database ([`secrets`]), and can be replaced
+//! ([`master_key`]).
 
 #[cfg(feature = "server")]
 pub mod alerts;
@@ -135,6 +136,8 @@ pub mod http;
 pub mod idempotency;
 #[cfg(feature = "server")]
 pub mod limit;
+#[cfg(feature = "server")]
+pub mod master_key;
 #[cfg(feature = "server")]
 pub mod metrics;
 #[cfg(feature = "server")]

@@ -9,6 +9,7 @@ mod codes;
 mod database;
 mod gateway;
 mod keys;
+mod master_key;
 #[cfg(target_os = "linux")]
 mod process;
 mod provider;
@@ -135,6 +136,7 @@ impl Metrics {
         metrics.begin_codes();
         metrics.begin_database();
         metrics.begin_retention();
+        metrics.begin_master_key();
         for refreshed in Refreshed::ALL {
             let labels = [("result", refreshed.name())];
             metrics.counter(table::REFRESHES, &labels).increment(0);

@@ -22,6 +22,7 @@ use crate::config::Settings;
 use crate::database::{self, DatabaseOptions, StoreError};
 use crate::http::serving::Serving;
 use crate::http::{self, cors, observe};
+use crate::master_key::{self, MasterKeyError, Resealing};
 use crate::otp::Otp;
 use crate::otp::code::CodeError;
 use crate::phone;
@@ -30,7 +31,7 @@ use crate::random::Random;
 use crate::retention::{self, Retention};
 use crate::revocation::Revocations;
 use crate::rules::{Rules, RulesError};
-use crate::secrets::{DeriveError, Keyring};
+use crate::secrets::{DeriveError, Keyring, MasterKeys};
 use crate::telemetry::Chain;
 use crate::token::keys::{Keeper, KeyError, SigningKeys};
 use crate::verifier::ExpectedError;
@@ -85,6 +86,9 @@ pub enum StartError {
     /// The master key is not usable.
     #[error(transparent)]
     Derive(#[from] DeriveError),
+    /// The master keys do not fit the database.
+    #[error(transparent)]
+    MasterKey(#[from] MasterKeyError),
     /// A test number's code is no code.
     #[error("a test number's code {0}")]
     TestNumber(#[from] CodeError),
@@ -112,6 +116,7 @@ pub struct App {
     keys: Arc<SigningKeys>,
     retention: Retention,
     vitals: Arc<Vitals>,
+    resealing: Resealing,
     revocations: Arc<Revocations>,
     serving: Arc<Serving>,
     patience: Patience,
@@ -127,15 +132,8 @@ impl App {
         let admin = listen(settings.server.admin_bind)?;
         let (public_addr, admin_addr) = (public.1, admin.1);
         let database = database_options(settings);
-        let keyring = Arc::new(Keyring::derive(&settings.secrets.master_key)?);
         let startup = startup_pool(settings).await?;
-        if settings.database.migrate_on_start {
-            database::MIGRATIONS.run(&startup).await?;
-        }
-        // Where that fails rows go to the default partitions, which is worth a warning only.
-        if let Err(error) = retention::prepare(&startup, deps.clock.now()).await {
-            tracing::warn!(error = %Chain(&error), "partitions were not made");
-        }
+        let keyring = Box::pin(prepare(settings, &deps, &startup)).await?;
         let pool = database::pool(&database).map_err(StartError::Pool)?;
         if settings.database.direct_url.is_some() {
             look_at_pooler(&pool, &database).await;
@@ -174,6 +172,7 @@ impl App {
         let otp = Arc::clone(&state.otp);
         let retention = parts::retention(settings, &state);
         let vitals = Arc::clone(&state.vitals);
+        let resealing = parts::resealing(&state);
 
         let public_state = state.clone();
         let mut public_server = HttpServer::new(move || {
@@ -218,6 +217,7 @@ impl App {
             keys: signing_keys,
             retention,
             vitals,
+            resealing,
             revocations,
             serving,
             patience: Patience::of(&settings.server),
@@ -225,6 +225,24 @@ impl App {
             pool,
         })
     }
+}
+
+/// Brings the tables up to date, and reads the keys that open what is in them.
+async fn prepare(
+    settings: &Settings,
+    deps: &Deps,
+    startup: &PgPool,
+) -> Result<Arc<Keyring>, StartError> {
+    if settings.database.migrate_on_start {
+        database::migrate(startup).await?;
+    }
+    let (random, now) = (deps.random.as_ref(), deps.clock.now());
+    let keyring = master_key::load(startup, master_keys(settings)?, random, now).await?;
+    // Where that fails rows go to the default partitions, which is worth a warning only.
+    if let Err(error) = retention::prepare(startup, now).await {
+        tracing::warn!(error = %Chain(&error), "partitions were not made");
+    }
+    Ok(Arc::new(keyring))
 }
 
 fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
@@ -238,7 +256,7 @@ fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> 
 /// Brings the database up to this program's version, and nothing else.
 pub async fn migrate(settings: &Settings) -> Result<(), StartError> {
     let pool = startup_pool(settings).await?;
-    database::MIGRATIONS.run(&pool).await?;
+    database::migrate(&pool).await?;
     pool.close().await;
     Ok(())
 }
@@ -246,8 +264,8 @@ pub async fn migrate(settings: &Settings) -> Result<(), StartError> {
 /// What changes the signing keys, over a connection of its own: for commands, whose questions may take
 /// longer than a call's.
 pub async fn keeper(settings: &Settings, deps: &Deps) -> Result<Keeper, StartError> {
-    let keyring = Arc::new(Keyring::derive(&settings.secrets.master_key)?);
     let pool = startup_pool(settings).await?;
+    let keyring = Arc::new(master_key::read(&pool, master_keys(settings)?).await?);
     Ok(keys::keeper(settings, deps, keyring, pool))
 }
 
@@ -258,8 +276,14 @@ pub(crate) fn keeper_over(
     deps: &Deps,
     pool: PgPool,
 ) -> Result<Keeper, StartError> {
-    let keyring = Arc::new(Keyring::derive(&settings.secrets.master_key)?);
+    let keyring = Arc::new(master_key::unread(master_keys(settings)?)?);
     Ok(keys::keeper(settings, deps, keyring, pool))
+}
+
+/// The master keys of the settings.
+pub(crate) fn master_keys(settings: &Settings) -> Result<MasterKeys, DeriveError> {
+    let secrets = &settings.secrets;
+    MasterKeys::derive(&secrets.master_key, &secrets.other_master_keys)
 }
 
 /// How the settings say to reach the database, which may be through a pooler.

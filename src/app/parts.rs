@@ -26,6 +26,7 @@ use crate::idempotency::Idempotency;
 use crate::limit::budget::Scope;
 use crate::limit::per_ip::{IpLimit, IpWindow};
 use crate::limit::spend::Ceilings;
+use crate::master_key::Resealing;
 use crate::metrics::{Metrics, Names};
 use crate::otp::Otp;
 use crate::otp::code::{CodeError, OtpCode};
@@ -242,6 +243,17 @@ pub(super) fn retention(settings: &Settings, state: &State) -> Retention {
         Arc::clone(&state.random),
         Arc::clone(&state.metrics),
         policy,
+    )
+}
+
+/// What seals rows anew.
+pub(super) fn resealing(state: &State) -> Resealing {
+    Resealing::new(
+        state.pool.clone(),
+        Arc::clone(&state.keyring),
+        Arc::clone(&state.clock),
+        Arc::clone(&state.random),
+        Arc::clone(&state.metrics),
     )
 }
 

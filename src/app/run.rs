@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::{join, join3, join4, try_join};
+use futures_util::future::{join, join4, try_join};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
@@ -73,9 +73,10 @@ impl App {
 
         let (stop_background, stopped) = oneshot::channel::<()>();
         let stopped = stopped.map(drop).shared();
-        let mut background = tokio::spawn(join3(
+        let mut background = tokio::spawn(join4(
             Arc::clone(&revocations).follow(self.follower, stopped.clone()),
             self.vitals.follow(stopped.clone()),
+            self.resealing.follow(stopped.clone()),
             join4(
                 self.otp.follow_deliveries(stopped.clone()),
                 self.rules.follow(stopped.clone()),

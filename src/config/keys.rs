@@ -18,9 +18,13 @@ pub(super) struct SecretKey {
 }
 
 /// Every secret.
-pub(super) const SECRETS: [SecretKey; 7] = [
+pub(super) const SECRETS: [SecretKey; 8] = [
     SecretKey {
         key: "secrets.master_key",
+        usual_name: None,
+    },
+    SecretKey {
+        key: "secrets.other_master_keys",
         usual_name: None,
     },
     SecretKey {

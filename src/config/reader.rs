@@ -141,6 +141,29 @@ impl Reader {
         Ok(secret.map(SecretString::from))
     }
 
+    /// A list of secrets; a text is split at commas and blanks, so that a file may have one a line. None of
+    /// them is in a fault.
+    pub(super) fn secrets(&mut self, key: &str) -> Read<Vec<SecretString>> {
+        let value = self.require(key)?;
+        let items: Option<Vec<&str>> = if let ValueKind::Array(items) = &value.kind {
+            items.iter().map(as_text).collect()
+        } else {
+            as_text(&value).map(|text| {
+                let blank = |letter: char| letter == ',' || letter.is_whitespace();
+                text.split(blank).filter(|item| !item.is_empty()).collect()
+            })
+        };
+        let Some(items) = items else {
+            return Err(self.fault(key, "must be a list of texts in quotes"));
+        };
+        let shown = match items.len() {
+            0 => "(not set)".to_owned(),
+            count => format!("({count} set)"),
+        };
+        self.show(key, shown);
+        Ok(items.into_iter().map(SecretString::from).collect())
+    }
+
     /// A whole number within bounds.
     pub(super) fn integer<T>(&mut self, key: &str, range: RangeInclusive<T>) -> Read<T>
     where

@@ -1,4 +1,4 @@
-//! `[secrets]`: the master key and the admin token.
+//! `[secrets]`: the master keys and the admin token.
 
 use std::fmt;
 
@@ -17,8 +17,10 @@ const ADMIN_TOKEN_MIN: usize = 32;
 
 /// `[secrets]`
 pub struct Secrets {
-    /// All other keys derive from it.
+    /// Seals what is stored; all other keys derive from it or lie sealed under it.
     pub master_key: MasterKey,
+    /// Open what they sealed, and seal nothing.
+    pub other_master_keys: Vec<MasterKey>,
 }
 
 /// 32 secret bytes. The box is wiped when it is dropped; what the environment holds is not.
@@ -31,31 +33,64 @@ impl fmt::Debug for Secrets {
 }
 
 pub(super) fn read(reader: &mut Reader) -> Read<Secrets> {
+    let master_key = master_key(reader);
+    let other_master_keys = other_master_keys(reader, master_key.as_ref().ok());
     Ok(Secrets {
-        master_key: master_key(reader)?,
+        master_key: master_key?,
+        other_master_keys: other_master_keys?,
     })
 }
 
+const MAKE: &str = "make one with: openssl rand -base64 32";
+
 fn master_key(reader: &mut Reader) -> Read<MasterKey> {
     const KEY: &str = "secrets.master_key";
-    const MAKE: &str = "make one with: openssl rand -base64 32";
     let Some(text) = reader.secret(KEY)? else {
         return Err(reader.fault(KEY, format!("is not set; {MAKE}")));
     };
-    let Some(key) = decode(text.expose_secret()) else {
+    parse(reader, KEY, "", &text)
+}
+
+fn other_master_keys(reader: &mut Reader, current: Option<&MasterKey>) -> Read<Vec<MasterKey>> {
+    const KEY: &str = "secrets.other_master_keys";
+    let texts = reader.secrets(KEY)?;
+    let keys: Vec<Read<MasterKey>> = texts
+        .iter()
+        .enumerate()
+        .map(|(at, text)| {
+            let place = format!("number {} ", at + 1);
+            let key = parse(reader, KEY, &place, text)?;
+            let is_current = |current: &MasterKey| current.expose_secret() == key.expose_secret();
+            if current.is_some_and(is_current) {
+                let problem = format!("{place}is secrets.master_key too; remove it here");
+                return Err(reader.fault(KEY, problem));
+            }
+            Ok(key)
+        })
+        .collect();
+    // Collected in two steps: the first fault must not hide the others.
+    keys.into_iter().collect()
+}
+
+/// Reads a master key; a fault names the setting and the place in it.
+fn parse(reader: &mut Reader, key: &str, place: &str, text: &SecretString) -> Read<MasterKey> {
+    let Some(bytes) = decode(text.expose_secret()) else {
         return Err(reader.fault(
-            KEY,
-            format!("is not 32 bytes in base64 or 64 hex digits; {MAKE}"),
+            key,
+            format!("{place}is not 32 bytes in base64 or 64 hex digits; {MAKE}"),
         ));
     };
-    let key = SecretBox::new(Box::new(key));
-    if has_equal_steps(key.expose_secret(), Some(0)) {
-        return Err(reader.fault(KEY, format!("is one byte repeated; {MAKE}")));
+    let bytes = SecretBox::new(Box::new(bytes));
+    if has_equal_steps(bytes.expose_secret(), Some(0)) {
+        return Err(reader.fault(key, format!("{place}is one byte repeated; {MAKE}")));
     }
-    if has_equal_steps(key.expose_secret(), None) || is_readable(key.expose_secret()) {
-        reader.fault_in_production(KEY, format!("is a sample or a phrase, not random; {MAKE}"));
+    if has_equal_steps(bytes.expose_secret(), None) || is_readable(bytes.expose_secret()) {
+        reader.fault_in_production(
+            key,
+            format!("{place}is a sample or a phrase, not random; {MAKE}"),
+        );
     }
-    Ok(key)
+    Ok(bytes)
 }
 
 /// Hex is tried first: 64 hex digits are base64 too, but of 48 bytes.

@@ -9,6 +9,7 @@ mod configuration;
 pub mod database;
 mod drift;
 pub mod gateway;
+mod master_key;
 mod published;
 mod ready;
 mod report;
@@ -126,10 +127,12 @@ async fn with(
     let reached = database::reach(&database_options, deadline)
         .boxed()
         .shared();
+    let masters = app::master_keys(settings).map_err(StartError::from)?;
     let gateway = plan.map(|plan| plan.check(reached.clone(), &keeper, web, deps, deadline));
     let gateway = OptionFuture::from(gateway);
-    let (database, vendor, others, ready, gateway) = tokio::join!(
+    let (database, master_key, vendor, others, ready, gateway) = tokio::join!(
         Box::pin(database::check(&database, reached.clone(), deadline)),
+        Box::pin(master_key::check(&pool, masters, reached.clone(), deadline)),
         Box::pin(vendor::check(settings, deps, deadline)),
         Box::pin(async {
             let keys = match reached.clone().await {
@@ -149,6 +152,7 @@ async fn with(
         let _ = timeout(deadline, direct.close()).await;
     }
     let mut findings = database;
+    findings.push(master_key);
     findings.extend(vendor?);
     findings.extend(others?);
     findings.push(ready);
@@ -192,6 +196,7 @@ async fn as_others_see_it(
 async fn without(options: &Options, web: &Web, deps: &Deps) -> Result<Vec<Finding>, DoctorError> {
     const WHY: &str = "needs the configuration";
     let mut findings = database::unknown(WHY);
+    findings.push(master_key::unknown(WHY));
     findings.extend(vendor::unknown(WHY));
     match &options.issuer_url {
         Some(base) => {

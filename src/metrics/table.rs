@@ -87,6 +87,9 @@ pub(super) const REMOVED: &str = "otp_auth_retention_rows_removed_total";
 pub(super) const DROPPED: &str = "otp_auth_retention_partitions_dropped_total";
 pub(super) const FAILURES: &str = "otp_auth_retention_failures_total";
 pub(super) const WALKS: &str = "otp_auth_retention_walks_total";
+pub(super) const SEALED_LEFT: &str = "otp_auth_master_key_rows_left";
+pub(super) const RESEALED: &str = "otp_auth_master_key_rows_resealed_total";
+pub(super) const RESEALING_FAILURES: &str = "otp_auth_master_key_failures_total";
 pub(super) const READY: &str = "otp_auth_ready";
 pub(super) const BUILD: &str = "otp_auth_build_info";
 pub(super) const CPU: &str = "process_cpu_seconds_total";
@@ -307,6 +310,24 @@ pub const TABLE: &[Metric] = &[
         Kind::Counter,
         &["table"],
         "How often this replica looked through a table to its end, by table.",
+    ),
+    metric(
+        SEALED_LEFT,
+        Kind::Gauge,
+        &["table"],
+        "Rows sealed under another key than secrets.master_key, by table; NaN on replicas that do not count them.",
+    ),
+    metric(
+        RESEALED,
+        Kind::Counter,
+        &["table"],
+        "Rows that were sealed anew under secrets.master_key, by table.",
+    ),
+    metric(
+        RESEALING_FAILURES,
+        Kind::Counter,
+        &[],
+        "Turns at sealing rows anew that failed and will be tried again.",
     ),
     metric(
         READY,

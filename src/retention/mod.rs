@@ -44,16 +44,20 @@ use crate::database::StoreError;
 use crate::metrics::Metrics;
 use crate::random::{self, Random};
 use crate::telemetry::Chain;
+use store::partitions;
 use store::rows::{self, Cutoffs};
-use store::{lease, partitions};
 use walk::{Table, Walk};
 
+pub(crate) use store::lease;
 pub use store::partitions::prepare;
 
 /// Pause between two turns, half of it drawn anew each time.
 const TURN_EVERY: Duration = Duration::from_secs(1);
 /// Pause between two looks at what need not be looked at each second.
 const SELDOM: TimeDelta = TimeDelta::minutes(1);
+
+/// The lease.
+const LEASE: &str = "retention";
 
 /// What is kept for how long, as far as settings say.
 #[derive(Clone, Copy, Debug)]
@@ -133,7 +137,7 @@ impl Retention {
     async fn turn(&self, turns: &mut Turns) -> Result<(), StoreError> {
         let now = self.clock.now();
         if !turns.leads || now >= turns.renew_at {
-            turns.leads = lease::take(&self.pool, turns.holder, now).await?;
+            turns.leads = lease::take(&self.pool, LEASE, turns.holder, now).await?;
             turns.renew_at = now + lease::LENGTH / 2;
             self.metrics.retention_leads(turns.leads);
         }

@@ -119,11 +119,9 @@ async fn migrations_are_compared_with_this_programs(_: PgPoolOptions, connect: P
     starts
         .examine()
         .await
-        .says("database.migrations", Fail, newer);
-    waits
-        .examine()
-        .await
         .says("database.migrations", Warn, newer);
+    // It starts, which migrates what there is to migrate.
+    world.instance().await;
 
     execute(
         &world,

@@ -4,7 +4,7 @@ use super::{DEVELOPMENT, fault_of, load};
 use crate::config::Settings;
 
 /// A key, a value it cannot have, and the text of the fault.
-const UNUSABLE: [(&str, &str, &str); 42] = [
+const UNUSABLE: [(&str, &str, &str); 44] = [
     (
         "server.bind",
         "8080",
@@ -39,6 +39,16 @@ const UNUSABLE: [(&str, &str, &str); 42] = [
         "database.migrate_on_start",
         "yes",
         "\"yes\" is neither true nor false",
+    ),
+    (
+        "secrets.other_master_keys",
+        "AfZtFXmS8LiYpGVUPyrTqQnJ0hWc7oXbE5kD1gM2N4I= short",
+        "number 2 is not 32 bytes in base64 or 64 hex digits; make one with: openssl rand -base64 32",
+    ),
+    (
+        "secrets.other_master_keys",
+        "q83vEjRWeJC6mHZUMhD+3LqYdlQyEP7cupjWVDIQ/tw=",
+        "number 1 is secrets.master_key too; remove it here",
     ),
     (
         "startmessaging.base_url",

@@ -89,6 +89,25 @@ fn production_refuses_sample_keys_that_development_takes() {
     }
 }
 
+#[test]
+fn other_master_keys_stand_in_a_file_one_a_line() {
+    let (one, two) = (bytes(), bytes().map(|byte| byte.rotate_left(3)));
+    let file = TempFile::new(&format!("{}\n{}\n", hex(&one), hex(&two)));
+    let name = "OTP_AUTH__SECRETS__OTHER_MASTER_KEYS_FILE";
+
+    let settings = development(&[(name, &file.path().display().to_string())]).unwrap();
+
+    let read = settings.secrets.other_master_keys.iter();
+    let read: Vec<[u8; 32]> = read.map(|key| *key.expose_secret()).collect();
+    assert_eq!(read, [one, two]);
+    let summary = settings.summary();
+    assert!(
+        summary.contains("secrets.other_master_keys = (2 set)"),
+        "{summary}"
+    );
+    assert!(!format!("{settings:?}{summary}").contains(&hex(&two)));
+}
+
 /// security.md 41: a weak secret refuses to start.
 #[test]
 fn an_admin_token_has_at_least_32_characters_that_fit_a_header() {

@@ -32,12 +32,14 @@ const TRIPS: usize = 5;
 const NOTIFIED_WITHIN: Duration = Duration::from_secs(2);
 
 /// What the service does with its tables: SELECT, INSERT, UPDATE and DELETE, by their first letters.
-const TABLES: [(&str, &str); 18] = [
+const TABLES: [(&str, &str); 20] = [
     ("access_rules", "SIUD"),
     ("address_throttles", "SIUD"),
     ("audit_events", "SI"),
+    ("carried_keys", "SIU"),
     ("idempotency_keys", "SIUD"),
     ("leases", "SIU"),
+    ("master_keys", "SID"),
     ("operator_changes", "SU"),
     ("otp_requests", "SIUD"),
     ("phone_throttles", "SIUD"),

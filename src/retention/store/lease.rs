@@ -1,4 +1,4 @@
-//! Which replica removes what is over.
+//! Which replica does what only one is to do.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
@@ -8,21 +8,23 @@ use crate::database::StoreError;
 
 /// How long a replica that died keeps the others waiting. Nothing here is in a hurry: partitions are made a
 /// day ahead. Our own figure.
-pub(in crate::retention) const LENGTH: TimeDelta = TimeDelta::minutes(1);
+pub(crate) const LENGTH: TimeDelta = TimeDelta::minutes(1);
 
-/// Takes the lease, or has it for longer; `false` if another replica has it.
-pub(in crate::retention) async fn take(
+/// Takes the lease of this name, or has it for longer; `false` if another replica has it.
+pub(crate) async fn take(
     pool: &PgPool,
+    name: &'static str,
     holder: Uuid,
     now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
     let taken = sqlx::query_scalar!(
         r#"
-        INSERT INTO leases AS l (name, holder, held_until) VALUES ('retention', $1, $2)
+        INSERT INTO leases AS l (name, holder, held_until) VALUES ($1, $2, $3)
         ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, held_until = excluded.held_until
-            WHERE l.holder = excluded.holder OR l.held_until <= $3
+            WHERE l.holder = excluded.holder OR l.held_until <= $4
         RETURNING true AS "taken!"
         "#,
+        name,
         holder,
         now + LENGTH,
         now,

@@ -11,6 +11,7 @@ pub(crate) mod doorman;
 mod gateway;
 pub(crate) mod keys;
 mod line;
+pub(crate) mod master_key;
 pub(crate) mod pooler;
 pub(crate) mod raw;
 mod retention;
