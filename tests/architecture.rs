@@ -118,6 +118,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("people", ABOVE),
     ("retention", ABOVE),
     ("vitals", ABOVE),
+    ("master_key", ABOVE),
     ("limit", ABOVE),
     ("rules", ABOVE),
     (

@@ -78,6 +78,17 @@ fn the_examples_in_siblings_md_are_the_files_that_are_tested() {
 }
 
 #[test]
+fn the_scripts_in_backup_md_are_the_files_that_are_tested() {
+    let page = read("docs/backup.md");
+    let expected = ["docs/examples/backup.sh", "docs/examples/restore.sh"];
+    assert_eq!(shown_whole(&page), BTreeSet::from(expected));
+    let test = read("tests/e2e/restore.test.mjs");
+    let statement =
+        "UPDATE sessions SET ended_at = now(), ended_by = 'restored' WHERE ended_at IS NULL";
+    assert!(page.contains(statement) && test.contains(statement));
+}
+
+#[test]
 fn the_blocks_in_gateways_md_are_parts_of_the_files_that_are_tested() {
     let page = read("docs/gateways.md");
 

@@ -8,10 +8,10 @@ const SERVER = process.env.DATABASE_URL;
 
 /** An empty database. */
 export class Database {
-  static async create() {
+  static async create(server = SERVER) {
     const name = `e2e_${randomBytes(6).toString('hex')}`;
-    await psql(SERVER, `CREATE DATABASE ${name}`);
-    const url = new URL(SERVER);
+    await psql(server, `CREATE DATABASE ${name}`);
+    const url = new URL(server);
     url.pathname = `/${name}`;
     return new Database(name, url);
   }
