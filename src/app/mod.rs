@@ -37,7 +37,7 @@ use crate::token::keys::{Keeper, KeyError, SigningKeys};
 use crate::verifier::ExpectedError;
 use crate::vitals::Vitals;
 
-use run::Patience;
+use run::{Door, Patience};
 
 pub(crate) use parts::{resolver, startmessaging, webhook_timeouts};
 
@@ -120,6 +120,8 @@ pub struct App {
     revocations: Arc<Revocations>,
     serving: Arc<Serving>,
     patience: Patience,
+    /// The public one and the admin's.
+    doors: [Door; 2],
     /// The connection over which the revocations are followed.
     follower: PgPool,
     pool: PgPool,
@@ -131,13 +133,9 @@ impl App {
         let public = listen(settings.server.bind)?;
         let admin = listen(settings.server.admin_bind)?;
         let (public_addr, admin_addr) = (public.1, admin.1);
-        let database = database_options(settings);
         let startup = startup_pool(settings).await?;
         let keyring = Box::pin(prepare(settings, &deps, &startup)).await?;
-        let pool = database::pool(&database).map_err(StartError::Pool)?;
-        if settings.database.direct_url.is_some() {
-            look_at_pooler(&pool, &database).await;
-        }
+        let pool = pool(settings).await?;
         let keeper = keys::keeper(settings, &deps, Arc::clone(&keyring), pool.clone());
         let signing_keys = Arc::new(SigningKeys::load(&startup, keeper).await?);
         let rules = Rules::load(
@@ -197,21 +195,29 @@ impl App {
         })
         .workers(1);
         let listening = |address| move |error| StartError::Listen { address, error };
+        let public_twin = public.0.try_clone().map_err(listening(public_addr))?;
+        let admin_twin = admin.0.try_clone().map_err(listening(admin_addr))?;
+        let public = public_server
+            .disable_signals()
+            .shutdown_timeout(NEVER)
+            .listen(public.0)
+            .map_err(listening(public_addr))?
+            .run();
+        let admin = admin_server
+            .disable_signals()
+            .shutdown_timeout(NEVER)
+            .listen(admin.0)
+            .map_err(listening(admin_addr))?
+            .run();
         Ok(Self {
             public_addr,
             admin_addr,
-            public: public_server
-                .disable_signals()
-                .shutdown_timeout(NEVER)
-                .listen(public.0)
-                .map_err(listening(public_addr))?
-                .run(),
-            admin: admin_server
-                .disable_signals()
-                .shutdown_timeout(NEVER)
-                .listen(admin.0)
-                .map_err(listening(admin_addr))?
-                .run(),
+            doors: [
+                Door::new(&public, public_twin),
+                Door::new(&admin, admin_twin),
+            ],
+            public,
+            admin,
             otp,
             rules,
             keys: signing_keys,
@@ -326,6 +332,16 @@ fn follower(settings: &Settings) -> Result<PgPool, StartError> {
         ..direct_options(settings)
     };
     database::pool(&options).map_err(StartError::Pool)
+}
+
+/// The connections of calls.
+async fn pool(settings: &Settings) -> Result<PgPool, StartError> {
+    let options = database_options(settings);
+    let pool = database::pool(&options).map_err(StartError::Pool)?;
+    if settings.database.direct_url.is_some() {
+        look_at_pooler(&pool, &options).await;
+    }
+    Ok(pool)
 }
 
 /// Says so where a pooler leaves out what each connection is opened with: then nothing else would tell, until

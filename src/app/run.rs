@@ -5,27 +5,34 @@
 //! | serving | taken | when it is told to stop |
 //! | draining | taken, but `/readyz` fails and each answer closes its connection | after `server.drain_seconds` |
 //! | finishing | no connection is taken; who waits for news is answered | when nothing is in flight, or after `server.shutdown_grace_seconds` |
-//! | ending | the background ends, the database is let go | after two seconds at most |
+//! | ending | the background ends, then the servers, then the database is let go | after three seconds at most |
 //!
 //! Who is told a second time goes to the last phase at once. A call that is cut off there is as one whose
 //! process died: the table in `lib.rs` says what becomes of it.
+//!
+//! The servers are asked to stop last, when nothing is in flight. A worker of theirs that has no call ends
+//! before those that have some, and takes along the connections to the database that it opened: another's call
+//! would find one broken.
 
 use std::future::{self, Future};
 use std::io;
+use std::net::{Shutdown, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::dev::{Server, ServerHandle};
 use futures_util::FutureExt as _;
-use futures_util::future::{join, join4, try_join};
+use futures_util::future::{join, join3, join4, try_join};
+use socket2::SockRef;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use super::App;
 use crate::config;
 
-/// How long what runs in the background, and then the database's connections, may take to end. It is
-/// waiting most of the time, and what it does can be done again. Our own figure.
-const BACKGROUND_ENDS: Duration = Duration::from_secs(1);
+/// How long each of what runs in the background, idle servers and the connections to the database may take to
+/// end. They wait most of the time, and what the background does can be done again. Our own figure.
+const ENDS: Duration = Duration::from_secs(1);
 
 /// How long a stop may take.
 #[derive(Clone, Copy, Debug)]
@@ -45,14 +52,39 @@ impl Patience {
     }
 }
 
+/// Where calls come in: a server, and another handle of its socket.
+pub(super) struct Door {
+    server: ServerHandle,
+    listener: TcpListener,
+}
+
+impl Door {
+    /// Of a server and another handle of its socket.
+    pub(super) fn new(server: &Server, listener: TcpListener) -> Self {
+        Self {
+            server: server.handle(),
+            listener,
+        }
+    }
+
+    /// Takes no further connection: whoever tries is refused at once, not left waiting.
+    async fn close(&self) {
+        self.server.pause().await;
+        // Only a socket that is closed already cannot be shut down.
+        let _ = SockRef::from(&self.listener).shutdown(Shutdown::Both);
+    }
+}
+
 /// Why calls are not waited for any longer.
 enum Ended {
     /// There is none.
-    Served(io::Result<()>),
+    Idle,
     /// They had their time.
     Late,
     /// Told a second time.
     AtOnce,
+    /// A server failed.
+    Broken(io::Result<()>),
 }
 
 impl App {
@@ -67,14 +99,11 @@ impl App {
         stop: impl Future<Output = ()>,
         at_once: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let (revocations, serving) = (self.revocations, self.serving);
-        let (public, admin) = (self.public.handle(), self.admin.handle());
-        let Patience { drain, grace } = self.patience;
-
         let (stop_background, stopped) = oneshot::channel::<()>();
         let stopped = stopped.map(drop).shared();
+        let revocations = Arc::clone(&self.revocations);
         let mut background = tokio::spawn(join4(
-            Arc::clone(&revocations).follow(self.follower, stopped.clone()),
+            revocations.follow(self.follower, stopped.clone()),
             self.vitals.follow(stopped.clone()),
             self.resealing.follow(stopped.clone()),
             join4(
@@ -85,7 +114,9 @@ impl App {
             ),
         ));
 
-        let stops = async {
+        let [public, admin] = &self.doors;
+        let (serving, Patience { drain, grace }) = (&self.serving, self.patience);
+        let finished = async {
             stop.await;
             serving.stop();
             tracing::info!(
@@ -99,46 +130,54 @@ impl App {
                 grace_s = grace.as_secs(),
                 "finishing: no new connections"
             );
+            join(public.close(), admin.close()).await;
             // They would wait for up to a minute, and may as well ask another replica.
-            revocations.close();
-            let finished = join(public.stop(true), admin.stop(true));
-            if timeout(grace, finished).await.is_err() {
-                return;
-            }
-            // The servers are about to say so.
-            future::pending::<()>().await;
-        };
-        let ended = {
-            let servers = try_join(self.public, self.admin);
-            tokio::select! {
-                biased;
-                served = servers => Ended::Served(served.map(drop)),
-                () = at_once => Ended::AtOnce,
-                () = stops => Ended::Late,
+            self.revocations.close();
+            match timeout(grace, serving.idle()).await {
+                Ok(()) => Ended::Idle,
+                Err(_) => Ended::Late,
             }
         };
-        match &ended {
-            Ended::Served(_) => tracing::info!("ending: every call is answered"),
+        let mut servers = Box::pin(try_join(self.public, self.admin));
+        let ended = tokio::select! {
+            biased;
+            served = &mut servers => Ended::Broken(served.map(drop)),
+            () = at_once => Ended::AtOnce,
+            ended = finished => ended,
+        };
+        let in_flight = serving.in_flight();
+        let servers = match &ended {
+            Ended::Idle => {
+                tracing::info!("ending: every call is answered");
+                Some(servers)
+            }
             Ended::Late => {
-                tracing::warn!(in_flight = serving.in_flight(), "ending: calls are cut off");
+                tracing::warn!(in_flight, "ending: calls are cut off");
+                None
             }
             Ended::AtOnce => {
-                let in_flight = serving.in_flight();
                 tracing::warn!(in_flight, "ending at once: told a second time");
+                None
             }
-        }
+            Ended::Broken(_) => None,
+        };
 
         drop(stop_background);
-        if timeout(BACKGROUND_ENDS, &mut background).await.is_err() {
+        if timeout(ENDS, &mut background).await.is_err() {
             background.abort();
             tracing::warn!("the background did not end in time");
         }
-        if timeout(BACKGROUND_ENDS, self.pool.close()).await.is_err() {
+        if let Some(servers) = servers {
+            // What is left are connections without a call.
+            let stops = join3(public.server.stop(true), admin.server.stop(true), servers);
+            let _ = timeout(ENDS, stops).await;
+        }
+        if timeout(ENDS, self.pool.close()).await.is_err() {
             tracing::warn!("connections to the database were cut off");
         }
         match ended {
-            Ended::Served(served) => served,
-            Ended::Late | Ended::AtOnce => Ok(()),
+            Ended::Broken(served) => served,
+            Ended::Idle | Ended::Late | Ended::AtOnce => Ok(()),
         }
     }
 }

@@ -202,7 +202,12 @@ impl Call {
     {
         let call = self.clone();
         let work = work(self);
-        let task = actix_web::rt::spawn(work);
+        let in_flight = call.state.serving.enter();
+        let task = actix_web::rt::spawn(async move {
+            let outcome = work.await;
+            drop(in_flight);
+            outcome
+        });
         let outcome = task
             .await
             .unwrap_or_else(|error| Err(Problem::internal(&error)));

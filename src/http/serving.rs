@@ -1,13 +1,15 @@
 //! Whether this process is to be given further calls, and how many it has.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::watch;
 
 /// One a process.
 #[derive(Debug, Default)]
 pub struct Serving {
     is_stopping: AtomicBool,
-    in_flight: AtomicUsize,
+    in_flight: watch::Sender<usize>,
 }
 
 impl Serving {
@@ -22,24 +24,34 @@ impl Serving {
         self.is_stopping.load(Ordering::Relaxed)
     }
 
-    /// Calls that are not answered yet.
+    /// Calls that are not done: not answered yet, or worked on although the caller hung up.
     pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
+        *self.in_flight.borrow()
+    }
+
+    /// Waits until there is none.
+    pub async fn idle(&self) {
+        // The sender is `self`.
+        let _ = self
+            .in_flight
+            .subscribe()
+            .wait_for(|calls| *calls == 0)
+            .await;
     }
 
     /// Counts a call until the guard is dropped.
     pub fn enter(self: &Arc<Self>) -> InFlight {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.in_flight.send_modify(|calls| *calls += 1);
         InFlight(Arc::clone(self))
     }
 }
 
-/// A call that is not answered yet.
+/// A call that is not done.
 #[must_use = "a guard that is dropped at once counts no call"]
 pub struct InFlight(Arc<Serving>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.in_flight.send_modify(|calls| *calls -= 1);
     }
 }
