@@ -34,6 +34,10 @@ use crate::config;
 /// end. They wait most of the time, and what the background does can be done again. Our own figure.
 const ENDS: Duration = Duration::from_secs(1);
 
+/// How long the thread that accepts connections is given to hear of a pause, of which it does not say when it has:
+/// a closed socket it would log as an error. Our own figure.
+const HEARD: Duration = Duration::from_millis(50);
+
 /// How long a stop may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
@@ -70,6 +74,7 @@ impl Door {
     /// Takes no further connection: whoever tries is refused at once, not left waiting.
     async fn close(&self) {
         self.server.pause().await;
+        sleep(HEARD).await;
         // Only a socket that is closed already cannot be shut down.
         let _ = SockRef::from(&self.listener).shutdown(Shutdown::Both);
     }

@@ -3,6 +3,8 @@
 
 import { PATIENCE, soon } from './program.mjs';
 
+/** A login: so many that the SMS stay below what the sandbox, as StartMessaging, takes from one address. */
+const REFRESHES = 20;
 const JSON_BODY = { 'content-type': 'application/json' };
 const FORM_BODY = { 'content-type': 'application/x-www-form-urlencoded' };
 
@@ -64,7 +66,7 @@ export class Load {
     const { request_id } = await post('/v1/otp/send', { phone_number, client_id: 'web' });
     const code = await this.sandbox.code(phone_number);
     let tokens = await post('/v1/otp/verify', { request_id, code, client_id: 'web' });
-    for (let n = 0; n < 3; n += 1) {
+    for (let n = 0; n < REFRESHES; n += 1) {
       await this.#ask('GET', '/v1/authorize', bearer(tokens));
       const { refresh_token } = tokens;
       const form = new URLSearchParams({ grant_type: 'refresh_token', refresh_token, client_id: 'web' });
