@@ -132,10 +132,10 @@ async fn nobody_is_logged_out_or_forgotten(_: PgPoolOptions, connect: PgConnectO
         .verify(&sent.text("request_id"), &world.code(PHONE))
         .await;
     assert_eq!(user(&app, &again).await, user(&app, &refreshed).await);
-    let phone = events
+    let mut phones = events
         .iter()
         .filter_map(|event| event["phone_index"].as_str());
-    let phone = phone.last().unwrap();
+    let phone = phones.next_back().unwrap();
     let found = app.events(&format!("limit=100&phone_index={phone}")).await;
     let known = events.iter().filter(|event| found.contains(event)).count();
     assert!(known > 0, "his events of before");

@@ -1,6 +1,11 @@
 //! What another master key sealed is sealed anew: all of it, also after a crash, and nothing that was written
 //! meanwhile is undone.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "statements of a few tests alone need not be in .sqlx/"
+)]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
