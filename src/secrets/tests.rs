@@ -101,29 +101,37 @@ fn rotated(current: u8, others: &[u8]) -> Keyring {
     Keyring::new(masters, &carried.carried_from_current().unwrap()).unwrap()
 }
 
+/// The keyring before a rotation, and at each of its steps.
+fn step(number: u8) -> Keyring {
+    match number {
+        0 => rotated(OLD, &[]),
+        1 => rotated(OLD, &[NEW]),
+        2 => rotated(NEW, &[OLD]),
+        _ => rotated(NEW, &[]),
+    }
+}
+
 #[test]
 fn the_keys_of_each_step_open_what_those_of_the_next_to_it_sealed() {
-    let steps = [
-        rotated(OLD, &[]),
-        rotated(OLD, &[NEW]),
-        rotated(NEW, &[OLD]),
-        rotated(NEW, &[]),
-    ];
-    let lost = rotated(OLD, &[NEW]).seal(Purpose::Session, b"row", b"value", &SystemRandom);
-    // Why the last step waits until nothing is left under the old key.
-    assert_eq!(
-        steps[3].open(Purpose::Session, b"row", &lost.unwrap()),
-        Err(OpenError)
-    );
-    for pair in steps.windows(2) {
-        for (one, other) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
-            let sealed = one
-                .seal(Purpose::Session, b"row", b"value", &SystemRandom)
-                .unwrap();
-            let opened = other.open(Purpose::Session, b"row", &sealed);
-            assert_eq!(opened.unwrap().as_slice(), b"value");
+    let seal = |ring: &Keyring| {
+        let sealed = ring.seal(Purpose::Session, b"row", b"value", &SystemRandom);
+        sealed.unwrap()
+    };
+    let open = |ring: &Keyring, sealed: &[u8]| {
+        let opened = ring.open(Purpose::Session, b"row", sealed);
+        opened.map(|value| value.to_vec())
+    };
+    for number in 0..3 {
+        let (one, next) = (step(number), step(number + 1));
+        for (by, to) in [(&one, &next), (&next, &one)] {
+            assert_eq!(open(to, &seal(by)).unwrap(), b"value");
         }
     }
+    assert_eq!(
+        open(&step(3), &seal(&step(1))),
+        Err(OpenError),
+        "why one waits"
+    );
 }
 
 #[test]

@@ -6,11 +6,7 @@
 //! `before.json` holds those statements. When a version is released, it keeps its own there for the next one:
 //! `otp-auth test-database -- cargo test --test upgrade -- --ignored`.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a panic is how a test fails"
-)]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sqlx::{
-    AssertSqlSafe, Column as _, Executor as _, PgPool, SqlSafeStr as _, Statement as _,
+    AssertSqlSafe, Column as _, Either, Executor as _, PgPool, SqlSafeStr as _, Statement as _,
     TypeInfo as _,
 };
 
@@ -127,7 +123,7 @@ struct Meaning {
 async fn meaning(pool: &PgPool, statement: &str) -> Result<Meaning, sqlx::Error> {
     let sql = AssertSqlSafe(statement.to_owned()).into_sql_str();
     let prepared = pool.prepare(sql).await?;
-    let parameters = prepared.parameters().and_then(|types| types.left());
+    let parameters = prepared.parameters().and_then(Either::left);
     let columns = prepared.columns().iter();
     Ok(Meaning {
         parameters: parameters
