@@ -4,16 +4,14 @@ mod keys;
 mod parts;
 mod policies;
 mod run;
+mod servers;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::dev::Server;
-use actix_web::middleware::from_fn;
-use actix_web::web::{self, Data};
-use actix_web::{App as ActixApp, HttpServer};
+use actix_web::web::Data;
 use secrecy::SecretString;
 use sqlx::PgPool;
 
@@ -21,7 +19,6 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::database::{self, DatabaseOptions, StoreError};
 use crate::http::serving::Serving;
-use crate::http::{self, cors, observe};
 use crate::master_key::{self, MasterKeyError, Resealing};
 use crate::otp::Otp;
 use crate::otp::code::CodeError;
@@ -40,9 +37,6 @@ use crate::vitals::Vitals;
 use run::{Door, Patience};
 
 pub(crate) use parts::{resolver, startmessaging, webhook_timeouts};
-
-/// Seconds after which a server gives up by itself; `run` does so before.
-const NEVER: u64 = Duration::from_hours(1).as_secs();
 
 /// What the service takes from its surroundings.
 #[derive(Clone)]
@@ -166,56 +160,17 @@ impl App {
         );
         let state = Data::new(state?);
         let serving = Arc::clone(&state.serving);
-        let clients = Arc::clone(&state.clients);
         let otp = Arc::clone(&state.otp);
         let retention = parts::retention(settings, &state);
         let vitals = Arc::clone(&state.vitals);
         let resealing = parts::resealing(&state);
 
-        let public_state = state.clone();
-        let mut public_server = HttpServer::new(move || {
-            ActixApp::new()
-                .app_data(public_state.clone())
-                .wrap(from_fn(observe::observe))
-                .configure(http::gateway_routes)
-                .service(
-                    web::scope("")
-                        .wrap(cors::cors(Arc::clone(&clients)))
-                        .configure(http::public_routes),
-                )
-        });
-        if let Some(workers) = settings.server.workers {
-            public_server = public_server.workers(workers.get());
-        }
-        let admin_server = HttpServer::new(move || {
-            ActixApp::new()
-                .app_data(state.clone())
-                .wrap(from_fn(observe::observe))
-                .configure(http::admin_routes)
-        })
-        .workers(1);
-        let listening = |address| move |error| StartError::Listen { address, error };
-        let public_twin = public.0.try_clone().map_err(listening(public_addr))?;
-        let admin_twin = admin.0.try_clone().map_err(listening(admin_addr))?;
-        let public = public_server
-            .disable_signals()
-            .shutdown_timeout(NEVER)
-            .listen(public.0)
-            .map_err(listening(public_addr))?
-            .run();
-        let admin = admin_server
-            .disable_signals()
-            .shutdown_timeout(NEVER)
-            .listen(admin.0)
-            .map_err(listening(admin_addr))?
-            .run();
+        let (public, public_door) = servers::public(settings, state.clone(), public)?;
+        let (admin, admin_door) = servers::admin(state, admin)?;
         Ok(Self {
             public_addr,
             admin_addr,
-            doors: [
-                Door::new(&public, public_twin),
-                Door::new(&admin, admin_twin),
-            ],
+            doors: [public_door, admin_door],
             public,
             admin,
             otp,

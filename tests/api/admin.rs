@@ -30,6 +30,7 @@ async fn a_service_that_can_work_says_of_what_it_made_sure(
                 "status": "pass", "observedValue": 0, "observedUnit": "s",
             }],
             "provider:breaker": [{"status": "pass", "observedValue": "closed"}],
+            "server": [{"status": "pass", "observedValue": "serving"}],
         },
     });
     assert_eq!(ready.json(), expected);
