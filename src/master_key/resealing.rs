@@ -11,7 +11,6 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 use tokio::time::sleep;
-use uuid::Uuid;
 
 use super::store::count::{self, Left};
 use super::store::rows::{self, BATCH, Change, Found};
@@ -20,7 +19,7 @@ use crate::clock::Clock;
 use crate::database::StoreError;
 use crate::metrics::Metrics;
 use crate::random::{self, Random};
-use crate::retention::lease;
+use crate::retention::Lease;
 use crate::secrets::{KeyId, Keyring, Purpose, SealError};
 use crate::telemetry::Chain;
 
@@ -101,10 +100,6 @@ pub struct Resealing {
 
 /// What one replica remembers between two turns.
 struct Turns {
-    holder: Uuid,
-    leads: bool,
-    /// When the lease is to be taken again.
-    renew_at: DateTime<Utc>,
     /// When it is to be counted what is left.
     count_at: DateTime<Utc>,
     left: Left,
@@ -140,12 +135,13 @@ impl Resealing {
     /// Takes a turn each second or so until `stop` is done.
     pub async fn follow(self, stop: impl Future<Output = ()>) {
         let turns = async {
-            let mut turns = Turns::new(self.random.as_ref());
+            let mut lease = Lease::new(LEASE, self.random.as_ref());
+            let mut turns = Turns::new();
             // Told once an outage.
             let mut told = false;
             loop {
                 sleep(random::jittered(self.random.as_ref(), TURN_EVERY)).await;
-                let Err(error) = self.turn(&mut turns).await else {
+                let Err(error) = self.turn(&mut lease, &mut turns).await else {
                     told = false;
                     continue;
                 };
@@ -162,18 +158,14 @@ impl Resealing {
         }
     }
 
-    async fn turn(&self, turns: &mut Turns) -> Result<(), TurnError> {
+    async fn turn(&self, lease: &mut Lease, turns: &mut Turns) -> Result<(), TurnError> {
         let now = self.clock.now();
-        if !turns.leads || now >= turns.renew_at {
-            let led = turns.leads;
-            turns.leads = lease::take(&self.pool, LEASE, turns.holder, now).await?;
-            turns.renew_at = now + lease::LENGTH / 2;
-            if led && !turns.leads {
+        let led = lease.is_held();
+        if !lease.hold(&self.pool, now).await? {
+            if led {
                 self.metrics.master_key_unknown();
-                *turns = Turns::led_by_others(turns.holder);
+                *turns = Turns::new();
             }
-        }
-        if !turns.leads {
             return Ok(());
         }
         if turns.columns.is_empty() {
@@ -291,17 +283,8 @@ enum Anew {
 }
 
 impl Turns {
-    fn new(random: &dyn Random) -> Self {
-        // Without randomness no replica of this kind is told from another: then all of them lead, which
-        // costs some work twice.
-        Self::led_by_others(random::uuid_v4(random).unwrap_or(Uuid::nil()))
-    }
-
-    fn led_by_others(holder: Uuid) -> Self {
+    fn new() -> Self {
         Self {
-            holder,
-            leads: false,
-            renew_at: DateTime::UNIX_EPOCH,
             count_at: DateTime::UNIX_EPOCH,
             left: Left::default(),
             columns: Vec::new(),

@@ -37,7 +37,6 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 use tokio::time::sleep;
-use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::database::StoreError;
@@ -48,7 +47,7 @@ use store::partitions;
 use store::rows::{self, Cutoffs};
 use walk::{Table, Walk};
 
-pub(crate) use store::lease;
+pub(crate) use store::lease::Lease;
 pub use store::partitions::prepare;
 
 /// Pause between two turns, half of it drawn anew each time.
@@ -81,11 +80,7 @@ pub struct Retention {
 
 /// What one replica remembers between two turns. Another begins anew, which costs a walk from the start.
 struct Turns {
-    holder: Uuid,
-    /// Whether this replica had the lease at the last turn.
-    leads: bool,
-    /// When the lease is to be taken again.
-    renew_at: DateTime<Utc>,
+    lease: Lease,
     /// When partitions and the like are looked at next.
     seldom_at: DateTime<Utc>,
     walks: [Walk; 5],
@@ -136,12 +131,9 @@ impl Retention {
 
     async fn turn(&self, turns: &mut Turns) -> Result<(), StoreError> {
         let now = self.clock.now();
-        if !turns.leads || now >= turns.renew_at {
-            turns.leads = lease::take(&self.pool, LEASE, turns.holder, now).await?;
-            turns.renew_at = now + lease::LENGTH / 2;
-            self.metrics.retention_leads(turns.leads);
-        }
-        if !turns.leads {
+        let leads = turns.lease.hold(&self.pool, now).await?;
+        self.metrics.retention_leads(leads);
+        if !leads {
             return Ok(());
         }
         let cutoffs = Cutoffs::of(now, &self.policy);
@@ -184,11 +176,7 @@ impl Retention {
 impl Turns {
     fn new(random: &dyn Random) -> Self {
         Self {
-            // Without randomness no replica of this kind is told from another: then all of them lead,
-            // which costs some work twice.
-            holder: random::uuid_v4(random).unwrap_or(Uuid::nil()),
-            leads: false,
-            renew_at: DateTime::UNIX_EPOCH,
+            lease: Lease::new(LEASE, random),
             seldom_at: DateTime::UNIX_EPOCH,
             walks: Table::ALL.map(Walk::new),
         }

@@ -1,5 +1,5 @@
 //! All SQL of this module.
 
-pub(crate) mod lease;
+pub(super) mod lease;
 pub(super) mod partitions;
 pub(super) mod rows;
