@@ -54,6 +54,23 @@ impl fmt::Display for ClientId {
 #[derive(Clone, Copy)]
 pub struct SecretHash(pub [u8; 32]);
 
+impl SecretHash {
+    /// That of a secret.
+    pub fn of(secret: &str) -> Self {
+        let mut hash = [0; 32];
+        let digested = digest::digest(&digest::SHA256, secret.as_bytes());
+        for (byte, digested) in hash.iter_mut().zip(digested.as_ref()) {
+            *byte = *digested;
+        }
+        Self(hash)
+    }
+
+    /// Whether both are of the same secret, compared in constant time.
+    pub fn is(&self, other: &Self) -> bool {
+        verify_slices_are_equal(&self.0, &other.0).is_ok()
+    }
+}
+
 impl fmt::Debug for SecretHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretHash(***)")
@@ -111,9 +128,8 @@ impl Client {
 
     /// Whether this is its secret, compared in constant time; never for a public client.
     pub fn has_secret(&self, secret: &SecretString) -> bool {
-        let given = digest::digest(&digest::SHA256, secret.expose_secret().as_bytes());
-        self.secret_hash
-            .is_some_and(|hash| verify_slices_are_equal(&hash.0, given.as_ref()).is_ok())
+        let given = SecretHash::of(secret.expose_secret());
+        self.secret_hash.is_some_and(|hash| hash.is(&given))
     }
 }
 

@@ -9,8 +9,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest::{SHA256, digest};
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -125,7 +123,7 @@ pub struct Operators {
 impl Operators {
     /// The holder of `root`, who is an owner, and those of `tokens`.
     pub fn new(root: Option<&SecretString>, tokens: Vec<AdminToken>) -> Self {
-        let root = root.map(|root| hash(root.expose_secret()));
+        let root = root.map(|root| SecretHash::of(root.expose_secret()));
         Self { root, tokens }
     }
 
@@ -135,17 +133,16 @@ impl Operators {
         if self.root.is_none() && self.tokens.is_empty() {
             return Err(Stranger::NotConfigured);
         }
-        let given = hash(token);
-        let is_given = |kept: &SecretHash| verify_slices_are_equal(&kept.0, &given.0).is_ok();
+        let given = SecretHash::of(token);
         let mut found = Err(Stranger::Wrong);
-        if self.root.as_ref().is_some_and(is_given) {
+        if self.root.is_some_and(|root| root.is(&given)) {
             found = Ok(Operator {
                 id: None,
                 role: Role::Owner,
             });
         }
         for kept in &self.tokens {
-            if is_given(&kept.hash) && found.is_err() {
+            if kept.hash.is(&given) && found.is_err() {
                 let is_over = kept.expires_at.is_some_and(|end| end <= now);
                 let operator = Operator {
                     id: Some(kept.id.clone()),
@@ -162,15 +159,6 @@ impl Operators {
     }
 }
 
-fn hash(token: &str) -> SecretHash {
-    let mut hash = [0; 32];
-    let digest = digest(&SHA256, token.as_bytes());
-    for (byte, digested) in hash.iter_mut().zip(digest.as_ref()) {
-        *byte = *digested;
-    }
-    SecretHash(hash)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,7 +167,7 @@ mod tests {
         AdminToken {
             id: id.parse().unwrap(),
             role,
-            hash: hash(text),
+            hash: SecretHash::of(text),
             expires_at: expires_at.and_then(|at| DateTime::from_timestamp(at, 0)),
         }
     }
