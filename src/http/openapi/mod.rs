@@ -58,12 +58,7 @@ pub fn document(issuer: &str) -> Value {
         .fold(Schemas::default(), |all, add| add(all));
     pruned(json!({
         "openapi": VERSION,
-        "info": {
-            "title": "otp-auth",
-            "version": env!("CARGO_PKG_VERSION"),
-            "description": DESCRIPTION,
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        },
+        "info": info("otp-auth", DESCRIPTION),
         "servers": [{"url": issuer}],
         "tags": tags(),
         "paths": paths(operations.into_iter().flatten()),
@@ -74,6 +69,15 @@ pub fn document(issuer: &str) -> Value {
 /// The document of its admin listener.
 pub fn admin_document(issuer: &str) -> Value {
     admin::document(issuer)
+}
+
+fn info(title: &str, description: &str) -> Value {
+    json!({
+        "title": title,
+        "version": env!("CARGO_PKG_VERSION"),
+        "description": description,
+        "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    })
 }
 
 /// All that calls can refer to.

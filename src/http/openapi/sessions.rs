@@ -1,6 +1,6 @@
 //! `/v1/sessions`, `/v1/userinfo`
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::operation::{Answer, Operation};
 use super::schemas::Schemas;
@@ -21,8 +21,9 @@ pub(super) fn operations() -> Vec<Operation> {
     vec![list(), end_all(), end_one(), userinfo()]
 }
 
-fn list() -> Operation {
-    let session = json!({
+/// One as operators see it.
+pub(super) fn session() -> Value {
+    json!({
         "session_id": SESSION_ID,
         "client_id": "web",
         "created_at": "2026-11-23T07:03:24.120Z",
@@ -30,8 +31,14 @@ fn list() -> Operation {
         "expires_at": "2026-12-23T07:18:12.004Z",
         "user_agent": "Mozilla/5.0",
         "address_prefix": "192.0.2.0/24",
-        "current": true,
-    });
+    })
+}
+
+fn list() -> Operation {
+    let mut session = session();
+    if let Some(members) = session.as_object_mut() {
+        members.insert("current".to_owned(), json!(true));
+    }
     let sessions = Answer::new("Where the user is logged in, the latest use first.")
         .json::<SessionsBody>(&[("one", json!({"sessions": [session]}))])
         .link(

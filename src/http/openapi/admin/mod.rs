@@ -11,9 +11,9 @@ mod switches;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::operation::{Answer, Operation};
+use super::operation::Operation;
 use super::schemas::Schemas;
-use super::{components, paths, pruned};
+use super::{components, info, paths, pruned};
 use crate::http::admin::roles;
 use crate::http::codes::Code;
 
@@ -54,12 +54,7 @@ pub(super) fn document(issuer: &str) -> Value {
     });
     pruned(json!({
         "openapi": super::VERSION,
-        "info": {
-            "title": "otp-auth, for operators",
-            "version": env!("CARGO_PKG_VERSION"),
-            "description": DESCRIPTION,
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        },
+        "info": info("otp-auth, for operators", DESCRIPTION),
         // Wherever it was fetched.
         "servers": [{"url": "/"}],
         "tags": [
@@ -128,11 +123,6 @@ fn in_pages(call: Operation, usual: u16, most: u16, cursor: &str) -> Operation {
 fn with_id(call: Operation, name: &str, description: &str, example: Uuid) -> Operation {
     let id = json!({"type": "string", "format": "uuid"});
     call.in_path(name, description, &id, &example.to_string())
-}
-
-/// Nothing to say but that it is done.
-fn done(description: &str) -> Answer {
-    Answer::new(description)
 }
 
 const USER_ID: Uuid = Uuid::from_u128(0x7c3f_23f2_5302_42b8_a93e_d130_6e5b_f0d0);

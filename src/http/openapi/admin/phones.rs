@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::super::operation::{Answer, Operation};
 use super::super::schemas::Schemas;
-use super::{OF_BODY, PHONE_INDEX, USER_ID, call, done, with_id};
+use super::{OF_BODY, PHONE_INDEX, USER_ID, call, with_id};
 use crate::http::admin::phones::StandingBody;
 use crate::http::codes::Code;
 
@@ -103,5 +103,5 @@ fn erase() -> Operation {
         &[Code::NotFound],
     );
     with_id(gone, "sub", "The user: `sub` of the token.", USER_ID)
-        .answer(204, done("Nothing names the person any more."))
+        .answer(204, Answer::new("Nothing names the person any more."))
 }

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::super::operation::{Answer, Operation};
 use super::super::schemas::{self, Schemas};
-use super::{OF_BODY, REASON, RULE_ID, call, done, in_pages, query, with_id};
+use super::{OF_BODY, REASON, RULE_ID, call, in_pages, query, with_id};
 use crate::http::admin::rules::{RuleBody, RulesBody};
 use crate::http::codes::Code;
 use crate::rules::Verdict;
@@ -128,5 +128,5 @@ fn remove() -> Operation {
         ),
         &[Code::NotFound],
     );
-    with_id(gone, "id", "Of the rule.", RULE_ID).answer(204, done("It is gone."))
+    with_id(gone, "id", "Of the rule.", RULE_ID).answer(204, Answer::new("It is gone."))
 }

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::super::operation::{Answer, Operation};
 use super::super::schemas::Schemas;
-use super::{SESSION_ID, USER_ID, call, done, with_id};
+use super::super::sessions::session;
+use super::{SESSION_ID, USER_ID, call, with_id};
 use crate::http::admin::sessions::EndedBody;
 use crate::http::codes::Code;
 use crate::http::sessions::{SessionBody, SessionsBody};
@@ -23,15 +24,6 @@ pub(super) fn operations() -> Vec<Operation> {
 }
 
 fn list() -> Operation {
-    let session = json!({
-        "session_id": SESSION_ID,
-        "client_id": "web",
-        "created_at": "2026-11-23T07:03:24.120Z",
-        "last_used_at": "2026-11-23T07:18:12.004Z",
-        "expires_at": "2026-12-23T07:18:12.004Z",
-        "user_agent": "Mozilla/5.0",
-        "address_prefix": "192.0.2.0/24",
-    });
     let found = call(
         ("get", "/admin/v1/users/{sub}/sessions"),
         (TAG, "listUserSessions"),
@@ -44,7 +36,7 @@ fn list() -> Operation {
     with_id(found, "sub", SUB, USER_ID).answer(
         200,
         Answer::new("The sessions.")
-            .json::<SessionsBody>(&[("one", json!({"sessions": [session]}))]),
+            .json::<SessionsBody>(&[("one", json!({"sessions": [session()]}))]),
     )
 }
 
@@ -75,5 +67,5 @@ fn end_one() -> Operation {
         &[Code::NotFound],
     );
     with_id(ended, "id", "The session: `sid` of the token.", SESSION_ID)
-        .answer(204, done("It lives no more."))
+        .answer(204, Answer::new("It lives no more."))
 }
