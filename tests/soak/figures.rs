@@ -8,6 +8,8 @@ use crate::world::Weight;
 
 /// Days at the end that are held against as many before them.
 const LAST: usize = 15;
+/// The same for the audit log, which grows until a month of it leaves at once: its highest.
+const MONTH: usize = 31;
 /// How much more room they may need: vacuum and the ends of months are not of a day.
 const MORE_ROOM: f64 = 1.10;
 /// How much longer they may take in the slowest of a hundred calls: a machine is never quite alone.
@@ -29,6 +31,15 @@ impl Line {
     /// Everything in the database, in bytes.
     pub(crate) fn total(&self) -> f64 {
         megabytes(self.weight.bytes.iter().sum())
+    }
+
+    fn audit(&self) -> f64 {
+        megabytes(self.weight.bytes[1])
+    }
+
+    /// Everything but the audit log.
+    fn rest(&self) -> f64 {
+        self.total() - self.audit()
     }
 }
 
@@ -73,43 +84,67 @@ impl Figures {
         say(&format!(
             "{calls} calls; {overdue} rows were there longer than they may be"
         ));
-        let full = self.lines.iter().filter(|line| line.number > FULL_AFTER);
-        let full: Vec<&Line> = full.collect();
-        if full.len() < 2 * LAST {
+        if self.lines.len() < usize::from(FULL_AFTER) + MONTH {
             say("too few days to tell whether it is flat");
             return overdue == 0;
         }
-        let (before, last) = full.split_at(full.len() - LAST);
-        let before = before.get(before.len() - LAST..).unwrap_or_default();
-        let ratio = |of: fn(&Line) -> f64| mean(last, of) / mean(before, of);
         let figures = [
-            ("size", ratio(Line::total), MORE_ROOM),
             (
-                "p99 of a send",
-                ratio(|line| line.send_p99.as_secs_f64()),
+                "mean size but for the audit log",
+                self.ratio(LAST, mean, Line::rest),
+                LAST,
+                MORE_ROOM,
+            ),
+            (
+                "highest size of the audit log",
+                self.ratio(MONTH, highest, Line::audit),
+                MONTH,
+                MORE_ROOM,
+            ),
+            (
+                "mean p99 of a send",
+                self.ratio(LAST, mean, |line| line.send_p99.as_secs_f64()),
+                LAST,
                 MORE_TIME,
             ),
             (
-                "p99 of a verify",
-                ratio(|line| line.verify_p99.as_secs_f64()),
+                "mean p99 of a verify",
+                self.ratio(LAST, mean, |line| line.verify_p99.as_secs_f64()),
+                LAST,
                 MORE_TIME,
             ),
         ];
         let mut holds = overdue == 0;
-        for (what, ratio, most) in figures {
+        for (what, ratio, days, most) in figures {
             let fits = ratio <= most;
             let mark = if fits { "ok" } else { "NO" };
             say(&format!(
-                "{mark}  {what} of the last {LAST} days to that of the {LAST} before: {ratio:.2}, at most {most}"
+                "{mark}  {what} of the last {days} days to that of the {days} before: {ratio:.2}, at most {most}"
             ));
             holds &= fits;
         }
         holds
     }
+
+    /// What the last days are to as many before them.
+    fn ratio(&self, days: usize, sum_up: fn(&[Line], Figure) -> f64, of: Figure) -> f64 {
+        let (before, last) = self.lines.split_at(self.lines.len().saturating_sub(days));
+        let before = before
+            .get(before.len().saturating_sub(days)..)
+            .unwrap_or_default();
+        sum_up(last, of) / sum_up(before, of)
+    }
 }
 
-fn mean(lines: &[&Line], of: fn(&Line) -> f64) -> f64 {
-    let sum: f64 = lines.iter().map(|line| of(line)).sum();
+/// One figure of a day.
+type Figure = fn(&Line) -> f64;
+
+fn highest(lines: &[Line], of: Figure) -> f64 {
+    lines.iter().map(of).fold(0.0, f64::max)
+}
+
+fn mean(lines: &[Line], of: Figure) -> f64 {
+    let sum: f64 = lines.iter().map(of).sum();
     sum / f64::from(u32::try_from(lines.len().max(1)).unwrap_or(u32::MAX))
 }
 
