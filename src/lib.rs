@@ -14,7 +14,7 @@
 //!              │          └── idempotency, limit::per_ip
 //!              ├── provider::startmessaging, provider::webhook
 //!              └── config, database, telemetry
-//! below all of them: audit, rules, client, phone, secrets, operation, limit, metrics, clock, random
+//! below all of them: audit, rules, client, phone, secrets, operation, limit, seats, metrics, clock, random
 //! beside them, in the background: retention, which removes what is over from the database; vitals, which
 //!     looks at what only the metrics tell; and master_key, which seals anew what another master key sealed
 //! beside the service, for development: dev, sandbox
@@ -32,23 +32,24 @@
 //! 1. [`http::otp::send`] reads the body, finds out who calls, takes the address's limit
 //!    ([`limit::per_ip`], in memory), parses the phone ([`phone`]) and looks up what operators decided
 //!    about both ([`rules`], in memory), or refuses.
-//! 2. [`idempotency`] claims the caller's key, if there is one, and gives the [`operation`] its id:
-//!    the id of the request that is about to be.
+//! 2. It takes a seat at the database ([`seats`]), or the caller is told to come back. [`idempotency`] claims
+//!    the caller's key, if there is one, and gives the [`operation`] its id: the id of the request that is
+//!    about to be.
 //! 3. [`otp::send`] draws a nonce, seals the number, and asks [`otp::store`] to admit it. One transaction
 //!    locks the phone's row, checks its cooldown, windows and lock, supersedes its older request and
 //!    stores the new one; then it counts the SMS for its address, client, prefix and country, which
 //!    [`otp::weigh`] judges; then it tells the [`audit`] log. Too much of anything, and all of it is
 //!    undone. It is committed before anything leaves.
 //! 4. The code is derived from the nonce ([`otp::code`]) and handed to the [`provider`]. No
-//!    connection to the database is held meanwhile.
+//!    connection to the database is held meanwhile, nor the seat.
 //! 5. A second statement records what the provider said. If the SMS surely never left, it gives the
 //!    limits back; if that is not sure, the request stays verifiable.
 //! 6. The reply is kept under the caller's key, and then given.
 //!
 //! # A verify, step by step
 //!
-//! 1. [`http::otp::verify`] reads the body and claims the key; [`sign_in`] takes over. The operation's
-//!    id is that of the session that may be.
+//! 1. [`http::otp::verify`] reads the body, takes a seat before all who send, and claims the key; [`sign_in`]
+//!    takes over. The operation's id is that of the session that may be.
 //! 2. [`otp::verify`] reads the request's row: nonce, client, expiry, none of which can change. The
 //!    code is compared in constant time, but nobody is told yet.
 //! 3. One SQL statement (`sign_in/store.rs`) locks the phone's row and counts a wrong code, or uses
@@ -164,6 +165,8 @@ pub mod revocation;
 pub mod rules;
 #[cfg(feature = "server")]
 pub mod sandbox;
+#[cfg(feature = "server")]
+pub mod seats;
 #[cfg(feature = "server")]
 pub mod secrets;
 #[cfg(feature = "server")]

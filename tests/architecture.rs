@@ -120,6 +120,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("vitals", ABOVE),
     ("master_key", ABOVE),
     ("limit", ABOVE),
+    ("seats", ABOVE),
     ("rules", ABOVE),
     (
         "provider",

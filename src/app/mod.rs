@@ -1,10 +1,12 @@
 //! Puts the parts together: the only module, beside `config`, that knows every concrete type.
 
+mod files;
 mod keys;
 mod parts;
 mod policies;
 mod run;
 mod servers;
+mod vendors;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -36,7 +38,7 @@ use crate::vitals::Vitals;
 
 use run::{Door, Patience};
 
-pub(crate) use parts::{resolver, startmessaging, webhook_timeouts};
+pub(crate) use vendors::{resolver, startmessaging, webhook_timeouts};
 
 /// What the service takes from its surroundings.
 #[derive(Clone)]

@@ -5,18 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use governor::Quota;
-use reqwest::redirect;
-use secrecy::ExposeSecret as _;
-use secrecy::zeroize::Zeroizing;
 use sqlx::PgPool;
 
 use super::policies::{policy, sends_of_address};
+use super::vendors::{hook, provider};
 use super::{Deps, StartError};
-use crate::alerts::{Alerts, Hook};
+use crate::alerts::Alerts;
 use crate::audit::Audit;
-use crate::clock::Clock;
-use crate::config::{self, ProviderKind, Settings};
+use crate::config::Settings;
 use crate::gateway::{Gateway, Remembered};
 use crate::http::admin::Denials;
 use crate::http::documents::Documents;
@@ -34,19 +30,14 @@ use crate::otp::refusals::Refusals;
 use crate::otp::store::Store;
 use crate::otp::test_numbers::{TestNumber, TestNumbers};
 use crate::people::People;
-use crate::provider::breaker::Breaker;
-use crate::provider::guard::{GuardOptions, Provider};
-use crate::provider::resolver::{CachingResolver, ResolverPolicy, SystemLookup};
-use crate::provider::startmessaging::{StartMessaging, StartMessagingOptions};
-use crate::provider::webhook::{Webhook, WebhookOptions};
-use crate::provider::{BuildError, Timeouts, Vendor};
+use crate::provider::guard::Provider;
 use crate::retention::{self, Retention};
 use crate::revocation::Revocations;
 use crate::rules::Rules;
+use crate::seats::Seats;
 use crate::secrets::Keyring;
 use crate::session::Sessions;
 use crate::sign_in::SignIn;
-use crate::standard_webhooks::Signer;
 use crate::token::issuer::Issuer;
 use crate::token::keys::SigningKeys;
 use crate::token::own::OwnTokens;
@@ -55,9 +46,6 @@ use crate::vitals::Vitals;
 /// Statements and waits for a connection that one call takes at most, with room to spare: a verify
 /// that asks the provider takes seven.
 const STEPS: u32 = 8;
-/// How long a POST of a spending warning may take; the defaults of the other calls (`[webhook]`).
-const HOOK_CONNECT: Duration = Duration::from_secs(2);
-const HOOK_TOTAL: Duration = Duration::from_secs(5);
 
 pub(super) fn state(
     settings: &Settings,
@@ -112,12 +100,7 @@ pub(super) fn state(
     };
     Ok(State {
         audit: Arc::clone(&audit),
-        people: People {
-            pool: pool.clone(),
-            keyring: Arc::clone(&keyring),
-            random: Arc::clone(&deps.random),
-            stop_at: otp.policy.failures.in_row,
-        },
+        people: people(&otp, pool.clone()),
         denials: Denials::default(),
         serving: Arc::new(Serving::default()),
         send_limit: limit(
@@ -139,6 +122,8 @@ pub(super) fn state(
             random: Arc::clone(&deps.random),
             audit: Arc::clone(&audit),
         },
+        seats: seats(settings, &metrics),
+        read_timeout: settings.server.read_timeout,
         idempotency: Idempotency {
             pool: pool.clone(),
             keyring: Arc::clone(&keyring),
@@ -198,6 +183,25 @@ fn vitals(settings: &Settings, otp: &Otp, pool: PgPool) -> Vitals {
         Arc::clone(&otp.metrics),
         limited.collect(),
     )
+}
+
+/// Who may use the connections that there are.
+fn seats(settings: &Settings, metrics: &Arc<Metrics>) -> Arc<Seats> {
+    let database = &settings.database;
+    Seats::new(
+        database.max_connections,
+        database.acquire_timeout,
+        Arc::clone(metrics),
+    )
+}
+
+fn people(otp: &Otp, pool: PgPool) -> People {
+    People {
+        pool,
+        keyring: Arc::clone(&otp.keyring),
+        random: Arc::clone(&otp.random),
+        stop_at: otp.policy.failures.in_row,
+    }
 }
 
 fn gateway(settings: &Settings, tokens: &Arc<OwnTokens>, ended: &Arc<Revocations>) -> Gateway {
@@ -266,101 +270,6 @@ pub(super) fn windows(windows: &[(Option<NonZeroU32>, u64)]) -> Vec<IpWindow> {
         })
     });
     on.collect()
-}
-
-/// The vendor that the settings choose, with its guard. A new vendor is a new arm here.
-fn provider(
-    settings: &Settings,
-    clock: &Arc<dyn Clock>,
-    metrics: Arc<Metrics>,
-) -> Result<Provider, BuildError> {
-    let resolver = resolver(clock);
-    let rate = |per_second, burst| Quota::per_second(per_second).allow_burst(burst);
-    let (vendor, rate, total): (Box<dyn Vendor>, _, _) = match &settings.provider.kind {
-        ProviderKind::StartMessaging => {
-            let own = &settings.startmessaging;
-            (
-                Box::new(StartMessaging::new(startmessaging(own), resolver)?),
-                Some(rate(own.requests_per_second, own.burst)),
-                own.timeout,
-            )
-        }
-        ProviderKind::Webhook(own) => {
-            let options = WebhookOptions {
-                url: own.url.clone(),
-                secret: Zeroizing::new(own.secret.expose_secret().clone()),
-                app_name: own.app_name.clone(),
-                timeouts: webhook_timeouts(own),
-            };
-            (
-                Box::new(Webhook::new(options, resolver, Arc::clone(clock))?),
-                own.requests_per_second
-                    .map(|per_second| rate(per_second, own.burst)),
-                own.timeout,
-            )
-        }
-    };
-    let guard = &settings.provider;
-    let options = GuardOptions {
-        total,
-        max_in_flight: guard.max_in_flight,
-        max_wait: guard.max_wait,
-        rate,
-    };
-    let breaker = Breaker::new(guard.breaker, Arc::clone(clock));
-    Ok(Provider::new(
-        vendor,
-        options,
-        breaker,
-        Arc::clone(clock),
-        metrics,
-    ))
-}
-
-/// How a vendor's address is found.
-pub(crate) fn resolver(clock: &Arc<dyn Clock>) -> CachingResolver {
-    let lookup = Arc::new(SystemLookup);
-    CachingResolver::new(ResolverPolicy::default(), lookup, Arc::clone(clock))
-}
-
-pub(crate) fn startmessaging(own: &config::StartMessaging) -> StartMessagingOptions {
-    StartMessagingOptions {
-        base_url: own.base_url.clone(),
-        api_key: own.api_key.clone(),
-        code_owner: own.code_owner,
-        template_id: own.template_id,
-        app_name: own.app_name.clone(),
-        timeouts: Timeouts {
-            connect: own.connect_timeout,
-            total: own.timeout,
-        },
-    }
-}
-
-pub(crate) fn webhook_timeouts(own: &config::Webhook) -> Timeouts {
-    Timeouts {
-        connect: own.connect_timeout,
-        total: own.timeout,
-    }
-}
-
-/// Where spending warnings go.
-fn hook(settings: &Settings) -> Result<Option<Hook>, BuildError> {
-    let Some(alerts) = &settings.alerts else {
-        return Ok(None);
-    };
-    let http = reqwest::Client::builder()
-        .connect_timeout(HOOK_CONNECT)
-        .timeout(HOOK_TOTAL)
-        // What is signed for one address is for no other.
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .build();
-    Ok(Some(Hook {
-        http: http.map_err(BuildError::Client)?,
-        url: alerts.url.clone(),
-        signer: Signer::new(alerts.secret.expose_secret()),
-    }))
 }
 
 /// How long whoever works on a call has it for himself: longer than the longest call can take, so

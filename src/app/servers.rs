@@ -11,6 +11,7 @@ use actix_web::web::{self, Data};
 use actix_web::{App as ActixApp, HttpServer};
 
 use super::StartError;
+use super::files::{self, Room};
 use super::run::Door;
 use crate::config::Settings;
 use crate::http::{self, State, cors, observe};
@@ -27,7 +28,8 @@ pub(super) fn public(
     (listener, address): Bound,
 ) -> Result<(Server, Door), StartError> {
     let clients = Arc::clone(&state.clients);
-    let mut server = HttpServer::new(move || {
+    let room = Room::make(settings);
+    let server = HttpServer::new(move || {
         ActixApp::new()
             .app_data(state.clone())
             .wrap(from_fn(observe::observe))
@@ -37,10 +39,10 @@ pub(super) fn public(
                     .wrap(cors::cors(Arc::clone(&clients)))
                     .configure(http::public_routes),
             )
-    });
-    if let Some(workers) = settings.server.workers {
-        server = server.workers(workers.get());
-    }
+    })
+    .workers(room.workers)
+    .max_connections(room.per_worker)
+    .client_request_timeout(settings.server.read_timeout);
     let started = || {
         let twin = listener.try_clone()?;
         let server = server.disable_signals().shutdown_timeout(NEVER);
@@ -60,7 +62,8 @@ pub(super) fn admin(
             .wrap(from_fn(observe::observe))
             .configure(http::admin_routes)
     })
-    .workers(1);
+    .workers(1)
+    .max_connections(files::ADMIN);
     let started = || {
         let twin = listener.try_clone()?;
         let server = server.disable_signals().shutdown_timeout(NEVER);

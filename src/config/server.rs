@@ -1,4 +1,4 @@
-//! `[server]`: listeners, the issuer, trusted proxies and threads.
+//! `[server]`: listeners, the issuer, trusted proxies, threads and connections.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -29,6 +29,10 @@ pub struct Server {
     pub trusted_proxies: Vec<IpNet>,
     /// Worker threads; `None` = one for each core.
     pub workers: Option<NonZeroUsize>,
+    /// How long the head of a request may take to come, and then its body.
+    pub read_timeout: Duration,
+    /// Connections to the public listener at the same time.
+    pub max_connections: usize,
     /// How long a server that was told to stop still takes calls.
     pub drain: Duration,
     /// How long it then waits for requests in flight.
@@ -42,6 +46,8 @@ pub(super) fn read(reader: &mut Reader) -> Read<Server> {
     let issuer = issuer(reader);
     let trusted_proxies = trusted_proxies(reader);
     let workers = reader.integer("server.workers", 0..=MAX_WORKERS);
+    let read_timeout = reader.millis("server.read_timeout_ms", 100..=60_000);
+    let max_connections = reader.integer("server.max_connections", 1..=1_000_000);
     let drain = reader.seconds("server.drain_seconds", 0..=300);
     let shutdown_grace = reader.seconds("server.shutdown_grace_seconds", 0..=300);
 
@@ -61,6 +67,8 @@ pub(super) fn read(reader: &mut Reader) -> Read<Server> {
         issuer: issuer?,
         trusted_proxies: trusted_proxies?,
         workers: NonZeroUsize::new(workers?),
+        read_timeout: read_timeout?,
+        max_connections: max_connections?,
         drain: drain?,
         shutdown_grace: shutdown_grace?,
     })

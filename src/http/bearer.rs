@@ -6,6 +6,7 @@ use super::body::uuid;
 use super::call::Call;
 use super::codes::Code;
 use super::problem::Problem;
+use crate::seats::Seat;
 use crate::session::{LiveSession, SessionError};
 use crate::verifier::{Claims, Refused};
 
@@ -15,6 +16,8 @@ pub struct Bearer {
     pub claims: Claims,
     /// The session, which lives.
     pub session: LiveSession,
+    /// For what is done with it.
+    _seat: Seat,
 }
 
 impl Call {
@@ -46,7 +49,12 @@ impl Call {
             return Err(Problem::no_token());
         }
         let claims = self.claims(token.trim()).ok().ok_or_else(refused)?;
+        let seat = self.seat().await?;
         let session = self.session_of(&claims).await?.ok_or_else(refused)?;
-        Ok(Bearer { claims, session })
+        Ok(Bearer {
+            claims,
+            session,
+            _seat: seat,
+        })
     }
 }

@@ -25,6 +25,7 @@ use crate::operator::{Change, Operator};
 use crate::origin::Origin;
 use crate::phone::{PhoneError, PhoneNumber};
 use crate::rules::Verdict;
+use crate::seats::{Class, Seat};
 use crate::session::Seen;
 use crate::telemetry::Chain;
 
@@ -178,6 +179,15 @@ impl Call {
         }
     }
 
+    /// A seat at the database, as one of those that the route is for.
+    pub async fn seat(&self) -> Result<Seat, Problem> {
+        let Some(class) = self.request.app_data::<Class>() else {
+            tracing::error!("a route that needs no database takes a seat");
+            return Err(Problem::new(Code::InternalError));
+        };
+        Ok(self.state.seats.take(*class).await?)
+    }
+
     /// A number that codes are sent to, as far as its plan says.
     pub fn phone(&self, typed: &str) -> Result<PhoneNumber, PhoneError> {
         PhoneNumber::parse(typed, &self.state.phone_rules)
@@ -214,17 +224,19 @@ impl Call {
         call.answer(outcome)
     }
 
-    /// Does the work once for each `Idempotency-Key` of a client, and gives repeats the first
-    /// answer again. Without the header the work is simply done.
+    /// Takes a seat, and does the work once for each `Idempotency-Key` of a client; repeats are given the
+    /// first answer again. Without the header the work is simply done.
     pub async fn once(
         &self,
         client: &str,
         what: &str,
         body: &[u8],
-        work: impl AsyncFnOnce(Operation) -> Result<Reply, Problem>,
+        work: impl AsyncFnOnce(Operation, Seat) -> Result<Reply, Problem>,
     ) -> Result<Reply, Problem> {
-        let Some(key) = self.idempotency_key()? else {
-            return work(self.operation()?).await;
+        let key = self.idempotency_key()?;
+        let seat = self.seat().await?;
+        let Some(key) = key else {
+            return work(self.operation()?, seat).await;
         };
         let store = &self.state.idempotency;
         let key = store.fingerprint(client, what, key);
@@ -234,7 +246,7 @@ impl Call {
             Claim::Done(kept) => return kept_reply(&kept),
             Claim::Ours(operation) => operation,
         };
-        let reply = work(operation)
+        let reply = work(operation, seat)
             .await
             .unwrap_or_else(|problem| self.render(problem));
         if reply.is_final() {

@@ -41,6 +41,8 @@ pub enum Code {
     NotFound,
     /// The path does not take this method.
     MethodNotAllowed,
+    /// The request did not come whole in time.
+    RequestTimeout,
     /// The body is longer than 16 KiB.
     PayloadTooLarge,
     /// The body is not JSON by its `Content-Type`.
@@ -51,7 +53,7 @@ pub enum Code {
 
 impl Code {
     /// All codes, in the order of the table in README.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::InvalidRequest,
         Self::InvalidPhoneNumber,
         Self::PhoneNumberNotAllowed,
@@ -71,6 +73,7 @@ impl Code {
         Self::OriginNotAllowed,
         Self::NotFound,
         Self::MethodNotAllowed,
+        Self::RequestTimeout,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
         Self::InternalError,
@@ -98,6 +101,7 @@ impl Code {
             Self::OriginNotAllowed => "origin_not_allowed",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::RequestTimeout => "request_timeout",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::InternalError => "internal_error",
@@ -118,6 +122,7 @@ impl Code {
             Self::ProviderTimeout => 504,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
+            Self::RequestTimeout => 408,
             Self::PayloadTooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::InternalError => 500,
@@ -146,6 +151,7 @@ impl Code {
             Self::OriginNotAllowed => "Calls from this origin are not allowed",
             Self::NotFound => "No such path",
             Self::MethodNotAllowed => "Method not allowed",
+            Self::RequestTimeout => "The request came too slowly",
             Self::PayloadTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "Not a media type this path takes",
             Self::InternalError => "The service failed",
@@ -192,6 +198,7 @@ impl Code {
             Self::OriginNotAllowed => "Add the origin to the client's allowed_origins.",
             Self::NotFound => "There is nothing at this path.",
             Self::MethodNotAllowed => "The `Allow` header names the methods of this path.",
+            Self::RequestTimeout => "Send the whole body at once, on a new connection.",
             Self::PayloadTooLarge => "Send at most 16 KiB.",
             Self::UnsupportedMediaType => "Send the body as Content-Type: application/json.",
             Self::InternalError => {
@@ -224,6 +231,7 @@ impl Code {
         match status {
             404 => Self::NotFound,
             405 => Self::MethodNotAllowed,
+            408 => Self::RequestTimeout,
             413 => Self::PayloadTooLarge,
             415 => Self::UnsupportedMediaType,
             400..=499 => Self::InvalidRequest,

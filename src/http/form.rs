@@ -226,6 +226,12 @@ pub fn caller_of(client: &Client) -> Caller {
     }
 }
 
+impl From<Problem> for OauthError {
+    fn from(problem: Problem) -> Self {
+        Self::Other(Box::new(problem))
+    }
+}
+
 impl From<SessionError> for OauthError {
     fn from(error: SessionError) -> Self {
         match error {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::call::Call;
 use crate::metrics::{self, Connections};
 use crate::provider::breaker::BreakerState;
+use crate::seats::Class;
 
 /// Seconds after which a service without a database is worth another question; our own figure.
 const ASK_AGAIN: u64 = 5;
@@ -57,6 +58,9 @@ pub async fn metrics(call: Call) -> HttpResponse {
         idle: u32::try_from(pool.num_idle()).unwrap_or(u32::MAX),
         most: pool.options().get_max_connections(),
     });
+    for class in Class::ALL {
+        metrics.calls_waiting(class.name(), call.state.seats.waiting(class));
+    }
     HttpResponse::Ok()
         .content_type(metrics::CONTENT_TYPE)
         .body(metrics.render())

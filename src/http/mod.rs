@@ -20,6 +20,7 @@ pub mod form;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 pub mod health;
+pub mod incoming;
 pub mod observe;
 pub mod openapi;
 pub mod otp;
@@ -59,6 +60,7 @@ use crate::provider::guard::Provider;
 use crate::random::Random;
 use crate::revocation::Revocations;
 use crate::rules::Rules;
+use crate::seats::{Class, Seats};
 use crate::secrets::Keyring;
 use crate::session::Sessions;
 use crate::sign_in::SignIn;
@@ -95,12 +97,16 @@ pub struct State {
     pub gateway: Gateway,
     /// Sessions and refresh tokens.
     pub sessions: Arc<Sessions>,
+    /// Who may use the database now.
+    pub seats: Arc<Seats>,
     /// Kept replies.
     pub idempotency: Idempotency,
     /// Limit on sends and resends of one address and of one network.
     pub send_limit: IpLimit,
     /// Limit on verifies of one address and of one network.
     pub verify_limit: IpLimit,
+    /// How long a body may take to come.
+    pub read_timeout: Duration,
     /// Proxies whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Seals the tutorial's cookie.
@@ -131,15 +137,23 @@ pub struct State {
     pub documents: Documents,
 }
 
-/// A resource of the route table, and its paths.
+/// A resource of the route table, its paths, and what it is for if it needs the database.
 struct Served {
     paths: Vec<String>,
     resource: Resource,
+    class: Option<Class>,
 }
 
 impl Served {
     fn route(mut self, route: Route) -> Self {
         self.resource = self.resource.route(route);
+        self
+    }
+
+    /// It needs the database, for this.
+    fn class(mut self, class: Class) -> Self {
+        self.resource = self.resource.app_data(class);
+        self.class = Some(class);
         self
     }
 }
@@ -175,7 +189,7 @@ fn public() -> Vec<Served> {
         limited(&["/v1/otp/send"], LimitedBy::Sends, otp::send),
         limited(&["/v1/otp/resend"], LimitedBy::Sends, otp::resend),
         limited(&["/v1/otp/verify"], LimitedBy::Verifies, otp::verify),
-        read("/v1/otp/{request_id}", otp::report),
+        read("/v1/otp/{request_id}", otp::report).class(Class::Send),
         limited(
             &["/auth/send-otp/", "/auth/send-otp"],
             LimitedBy::Sends,
@@ -186,14 +200,18 @@ fn public() -> Vec<Served> {
             LimitedBy::Verifies,
             tutorial::verify,
         ),
-        post("/v1/token", token::token),
-        post("/v1/token/refresh", token::refresh),
-        post("/v1/token/revoke", token::revoke),
-        post("/v1/token/introspect", token::introspect),
-        read("/v1/sessions", sessions::list).route(web::delete().to(sessions::end_all)),
-        served(&["/v1/sessions/{session_id}"]).route(web::delete().to(sessions::end_one)),
+        post("/v1/token", token::token).class(Class::Login),
+        post("/v1/token/refresh", token::refresh).class(Class::Login),
+        post("/v1/token/revoke", token::revoke).class(Class::Session),
+        post("/v1/token/introspect", token::introspect).class(Class::Session),
+        read("/v1/sessions", sessions::list)
+            .route(web::delete().to(sessions::end_all))
+            .class(Class::Session),
+        served(&["/v1/sessions/{session_id}"])
+            .route(web::delete().to(sessions::end_one))
+            .class(Class::Session),
         read("/v1/revocations", revocations::list),
-        read("/v1/userinfo", sessions::userinfo),
+        read("/v1/userinfo", sessions::userinfo).class(Class::Session),
         read("/.well-known/jwks.json", discovery::jwks),
         read(
             "/.well-known/oauth-authorization-server",
@@ -227,13 +245,15 @@ pub const OBJECTIVES: [(&str, &str); 7] = [
     ("/v1/token/refresh", "POST"),
 ];
 
-/// The paths of the public listener, with the names of their parameters in braces.
-pub fn public_paths() -> Vec<String> {
-    let paths = gateway().into_iter().chain(public());
-    paths
-        .flat_map(|served| served.paths)
-        .map(|path| path.replace(":.*}", "}"))
-        .collect()
+/// The paths of the public listener, with the names of their parameters in braces, and what they need the
+/// database for.
+pub fn public_paths() -> Vec<(String, Option<Class>)> {
+    let all = gateway().into_iter().chain(public());
+    let paths = all.flat_map(|served| {
+        let paths = served.paths.into_iter();
+        paths.map(move |path| (path.replace(":.*}", "}"), served.class))
+    });
+    paths.collect()
 }
 
 /// The admin listener's routes.
@@ -262,6 +282,7 @@ fn served(paths: &[&str]) -> Served {
     Served {
         resource: web::resource(paths.clone()),
         paths,
+        class: None,
     }
 }
 
@@ -274,7 +295,10 @@ where
 {
     let mut served = served(paths).route(web::post().to(handler));
     served.resource = served.resource.app_data(by);
-    served
+    served.class(match by {
+        LimitedBy::Sends => Class::Send,
+        LimitedBy::Verifies => Class::Login,
+    })
 }
 
 /// A resource that is called with POST, and where a token says enough: a made-up one costs no statement.

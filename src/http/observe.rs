@@ -45,8 +45,8 @@ pub async fn observe<B: MessageBody + 'static>(
         response = in_our_words(response, &state, &trace_id);
     }
 
-    if state.serving.is_stopping() {
-        // Whoever keeps connections makes the next one elsewhere.
+    if state.serving.is_stopping() || response.status() == 408 {
+        // Whoever keeps connections makes the next one elsewhere; and what is left of a slow body is not read.
         let head = response.response_mut().head_mut();
         head.set_connection_type(ConnectionType::Close);
     }

@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_TYPE;
-use actix_web::web::{Bytes, Path};
+use actix_web::web::Path;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::body::{Faults, Fields, uuid};
 use super::call::Call;
 use super::codes::Code;
+use super::incoming::Body;
 use super::openapi::schemas;
 use super::problem::Problem;
 use super::reply::Reply;
@@ -103,13 +104,13 @@ pub(super) struct SignedInBody<'a> {
 }
 
 /// `POST /v1/otp/send`
-pub async fn send(call: Call, body: Bytes) -> HttpResponse {
+pub async fn send(call: Call, body: Body) -> HttpResponse {
     call.to_the_end(move |call| async move {
         let fields = call.fields(&body)?;
         let caller = call.caller(&fields)?;
         let quotas = call.limit(&caller)?;
         let client = call.client_of(&caller)?.id.clone();
-        let reply = call.once(client.as_str(), "send", &body, async |operation| {
+        let reply = call.once(client.as_str(), "send", &body, async |operation, seat| {
             let (phone, purpose) = send_fields(&fields, &call.state.phone_rules)?;
             let ask = SendCode {
                 phone,
@@ -118,7 +119,11 @@ pub async fn send(call: Call, body: Bytes) -> HttpResponse {
                 origin: call.origin(&caller),
                 receipt: receipt(&fields)?,
             };
-            let issued = call.state.otp.send(ask, operation, call.now()).await?;
+            let issued = call
+                .state
+                .otp
+                .send(ask, operation, seat, call.now())
+                .await?;
             let location = format!("/v1/otp/{}", issued.request_id);
             Ok(issued_reply(201, issued).at(location))
         });
@@ -128,19 +133,23 @@ pub async fn send(call: Call, body: Bytes) -> HttpResponse {
 }
 
 /// `POST /v1/otp/resend`
-pub async fn resend(call: Call, body: Bytes) -> HttpResponse {
+pub async fn resend(call: Call, body: Body) -> HttpResponse {
     call.to_the_end(move |call| async move {
         let fields = call.fields(&body)?;
         let caller = call.caller(&fields)?;
         let quotas = call.limit(&caller)?;
-        let reply = call.once(caller.name(), "resend", &body, async |operation| {
+        let reply = call.once(caller.name(), "resend", &body, async |operation, seat| {
             let ask = ResendCode {
                 request: request_id(&fields)?,
                 caller: caller.clone(),
                 origin: call.origin(&caller),
                 receipt: receipt(&fields)?,
             };
-            let issued = call.state.otp.resend(ask, operation, call.now()).await?;
+            let issued = call
+                .state
+                .otp
+                .resend(ask, operation, seat, call.now())
+                .await?;
             Ok(issued_reply(200, issued))
         });
         with_quotas(quotas, reply.await)
@@ -149,12 +158,12 @@ pub async fn resend(call: Call, body: Bytes) -> HttpResponse {
 }
 
 /// `POST /v1/otp/verify`
-pub async fn verify(call: Call, body: Bytes) -> HttpResponse {
+pub async fn verify(call: Call, body: Body) -> HttpResponse {
     call.to_the_end(move |call| async move {
         let fields = call.fields(&body)?;
         let caller = call.caller(&fields)?;
         let quotas = call.limit(&caller)?;
-        let reply = call.once(caller.name(), "verify", &body, async |operation| {
+        let reply = call.once(caller.name(), "verify", &body, async |operation, seat| {
             let (request, guess) = verify_fields(&fields)?;
             let ask = VerifyCode {
                 request,
@@ -164,7 +173,7 @@ pub async fn verify(call: Call, body: Bytes) -> HttpResponse {
                 origin: call.origin(&caller),
                 receipt: receipt(&fields)?,
             };
-            let signed_in = call.state.sign_in.verify(&ask, operation, call.now());
+            let signed_in = call.state.sign_in.verify(&ask, operation, seat, call.now());
             Ok(signed_in_reply(&signed_in.await?))
         });
         with_quotas(quotas, reply.await)
@@ -176,6 +185,7 @@ pub async fn verify(call: Call, body: Bytes) -> HttpResponse {
 pub async fn report(call: Call, path: Path<String>) -> HttpResponse {
     let found = async {
         let id = parse_id(&path).ok_or_else(|| Problem::field("/request_id", "must be a UUID"))?;
+        let _seat = call.seat().await?;
         let report = call.state.otp.report(id, call.now()).await?;
         let report = report.ok_or_else(|| Problem::new(Code::OtpRequestExpired))?;
         Ok::<_, Problem>(ReportBody {

@@ -19,6 +19,7 @@ use crate::phone::PhoneError;
 use crate::provider::ProviderError;
 use crate::random::RandomUnavailable;
 use crate::rules::RulesError;
+use crate::seats::NoSeat;
 use crate::session::SessionError;
 use crate::sign_in::SignInError;
 use crate::telemetry::Chain;
@@ -176,6 +177,12 @@ impl From<StoreError> for Problem {
                 Self::internal(&error)
             }
         }
+    }
+}
+
+impl From<NoSeat> for Problem {
+    fn from(NoSeat { retry_after }: NoSeat) -> Self {
+        Self::new(Code::ServiceUnavailable).wait(retry_after)
     }
 }
 

@@ -1,7 +1,6 @@
 //! `/v1/token*`: refresh, revoke, introspect.
 
 use actix_web::HttpResponse;
-use actix_web::web::Bytes;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -9,6 +8,7 @@ use utoipa::ToSchema;
 use super::body::{FieldError, Fields, uuid};
 use super::call::Call;
 use super::form::{Form, OauthError, caller_of};
+use super::incoming::Body;
 use super::openapi::schemas;
 use super::problem::Problem;
 use super::reply::Reply;
@@ -96,7 +96,7 @@ pub(super) struct InactiveBody {
 }
 
 /// `POST /v1/token` (RFC 6749 section 6)
-pub async fn token(call: Call, body: Bytes) -> HttpResponse {
+pub async fn token(call: Call, body: Body) -> HttpResponse {
     call.to_the_end(move |call| async move {
         let outcome = refresh_by_form(&call, &body).await;
         Ok(call.form_reply(outcome))
@@ -115,13 +115,12 @@ async fn refresh_by_form(call: &Call, body: &[u8]) -> Result<Reply, OauthError> 
     let token = form.get("refresh_token");
     let token = token.ok_or(OauthError::Request("refresh_token is required"))?;
     let wanted = form.wanted()?;
-    Ok(tokens_reply(
-        &refreshed(call, client, token, &wanted).await?,
-    ))
+    let tokens = refreshed(call, client, token, &wanted).await?;
+    Ok(tokens_reply(&tokens?))
 }
 
 /// `POST /v1/token/refresh`: the same for callers of JSON.
-pub async fn refresh(call: Call, body: Bytes) -> HttpResponse {
+pub async fn refresh(call: Call, body: Body) -> HttpResponse {
     call.to_the_end(move |call| async move {
         let fields = call.fields(&body)?;
         let caller = call.caller(&fields)?;
@@ -130,25 +129,29 @@ pub async fn refresh(call: Call, body: Bytes) -> HttpResponse {
         let token = fields.text("refresh_token");
         let token = token.map_err(|error| Problem::field("/refresh_token", &error.to_string()))?;
         let tokens = refreshed(&call, client, token, &wanted).await?;
-        Ok(tokens_reply(&tokens))
+        Ok(tokens_reply(&tokens?))
     })
     .await
 }
 
+/// The next tokens, once there is a seat.
 async fn refreshed(
     call: &Call,
     client: &Client,
     token: &str,
     wanted: &Wanted,
-) -> Result<Tokens, SessionError> {
-    let token = RefreshToken::parse(token, &call.state.keyring).ok_or(SessionError::Invalid)?;
+) -> Result<Result<Tokens, SessionError>, Problem> {
+    let Some(token) = RefreshToken::parse(token, &call.state.keyring) else {
+        return Ok(Err(SessionError::Invalid));
+    };
+    let _seat = call.seat().await?;
     let ask = Refresh {
         token: &token,
         client,
         wanted,
         origin: &call.origin(&caller_of(client)),
     };
-    call.state.sessions.refresh(ask, call.now()).await
+    Ok(call.state.sessions.refresh(ask, call.now()).await)
 }
 
 fn tokens_reply(tokens: &Tokens) -> Reply {
@@ -178,7 +181,7 @@ pub fn wanted(fields: &Fields) -> Result<Wanted, Problem> {
 
 /// `POST /v1/token/revoke` (RFC 7009): ends the session of a token, whichever of its tokens it is. The
 /// answer is the same for a token that is none, or another client's.
-pub async fn revoke(call: Call, body: Bytes) -> HttpResponse {
+pub async fn revoke(call: Call, body: Body) -> HttpResponse {
     call.to_the_end(move |call| async move {
         let outcome = revoke_by_form(&call, &body).await;
         Ok(call.form_reply(outcome))
@@ -207,13 +210,14 @@ async fn revoke_by_form(call: &Call, body: &[u8]) -> Result<Reply, OauthError> {
             now: call.now(),
         };
         let whose = Whose::OfClient(session, client);
+        let _seat = call.seat().await?;
         call.state.sessions.end(whose, ending).await?;
     }
     Ok(Reply::empty(200))
 }
 
 /// `POST /v1/token/introspect` (RFC 7662)
-pub async fn introspect(call: Call, body: Bytes) -> HttpResponse {
+pub async fn introspect(call: Call, body: Body) -> HttpResponse {
     call.to_the_end(move |call| async move {
         let outcome = introspect_by_form(&call, &body).await;
         Ok(call.form_reply(outcome))
@@ -246,7 +250,7 @@ async fn told(
     call: &Call,
     client: &Client,
     token: &str,
-) -> Result<Option<Map<String, Value>>, SessionError> {
+) -> Result<Option<Map<String, Value>>, OauthError> {
     let Ok(claims) = call.claims(token) else {
         return Ok(None);
     };
@@ -255,6 +259,7 @@ async fn told(
     if !is_its && !claims.audience().iter().any(is_for) {
         return Ok(None);
     }
+    let _seat = call.seat().await?;
     let lives = call.session_of(&claims).await?.is_some();
     Ok(lives.then(|| active(&claims)))
 }

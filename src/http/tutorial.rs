@@ -7,7 +7,6 @@ use actix_web::HttpResponse;
 use actix_web::cookie::time::Duration as CookieDuration;
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, ORIGIN};
-use actix_web::web::Bytes;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
@@ -20,6 +19,7 @@ use super::body::{FieldError, Fields, is_json};
 use super::call::Call;
 use super::codes::Code;
 use super::cookies;
+use super::incoming::Body;
 use super::openapi::schemas;
 use super::otp::signed_in_reply;
 use super::problem::Problem;
@@ -75,7 +75,7 @@ pub(super) const DEVICE_COOKIE: &str = "otp_device";
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// `POST /auth/send-otp/`
-pub async fn send(call: Call, body: Bytes) -> HttpResponse {
+pub async fn send(call: Call, body: Body) -> HttpResponse {
     let answer = |call: Call| async move {
         Ok(send_code(&call, &body).await.unwrap_or_else(|reply| *reply))
     };
@@ -83,7 +83,7 @@ pub async fn send(call: Call, body: Bytes) -> HttpResponse {
 }
 
 /// `POST /auth/verify-otp/`
-pub async fn verify(call: Call, body: Bytes) -> HttpResponse {
+pub async fn verify(call: Call, body: Body) -> HttpResponse {
     let answer = |call: Call| async move {
         Ok(verify_code(&call, &body)
             .await
@@ -114,7 +114,9 @@ async fn send_counted(call: &Call, fields: &Fields, caller: &Caller) -> Result<R
         receipt: device_cookie(call),
     };
     let operation = call.operation().map_err(drf)?;
-    match call.state.otp.send(ask, operation, call.now()).await {
+    let seat = call.seat().await.map_err(drf)?;
+    let issuing = call.state.otp.send(ask, operation, seat, call.now());
+    match issuing.await {
         Ok(issued) => {
             let life = issued.expires_at - issued.answered_at;
             let expires_at = rfc3339(issued.expires_at);
@@ -159,8 +161,9 @@ async fn verify_counted(
         receipt: device_cookie(call),
     };
     let operation = call.operation().map_err(drf)?;
-    let signed_in = call.state.sign_in.verify(&ask, operation, call.now()).await;
-    let signed_in = signed_in.map_err(|error| drf(Problem::from(error)))?;
+    let seat = call.seat().await.map_err(drf)?;
+    let signed_in = call.state.sign_in.verify(&ask, operation, seat, call.now());
+    let signed_in = signed_in.await.map_err(|error| drf(Problem::from(error)))?;
     let mut reply = signed_in_reply(&signed_in);
     let receipt = signed_in.receipt.expose().to_owned();
     reply.set_cookies = vec![
@@ -248,6 +251,7 @@ fn drf(problem: Problem) -> Box<Reply> {
         | Code::OriginNotAllowed
         | Code::NotFound
         | Code::MethodNotAllowed
+        | Code::RequestTimeout
         | Code::PayloadTooLarge
         | Code::UnsupportedMediaType => detail(status, title),
     };

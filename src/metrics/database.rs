@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::Metrics;
 use super::table::{
     ACQUIRE_DURATION, CONNECTIONS, CONNECTIONS_MAX, DATABASE_UP, QUEUE_ITEMS, QUEUE_OLDEST, READY,
+    SHED, WAITING,
 };
 
 /// What waits in the memory of this process.
@@ -118,6 +119,18 @@ impl Metrics {
         self.histogram(ACQUIRE_DURATION, &[("outcome", outcome)])
             .record(took.as_secs_f64());
         self.tidy_now_and_then();
+    }
+
+    /// Counts calls that were told to come back.
+    pub fn calls_shed(&self, class: &'static str, reason: &'static str, calls: u64) {
+        let labels = [("class", class), ("reason", reason)];
+        self.counter(SHED, &labels).increment(calls);
+    }
+
+    /// Tells how many calls wait for a seat.
+    pub fn calls_waiting(&self, class: &'static str, calls: usize) {
+        let calls = f64::from(u32::try_from(calls).unwrap_or(u32::MAX));
+        self.gauge(WAITING, &[("class", class)]).set(calls);
     }
 
     /// Tells whether the database answered.

@@ -80,6 +80,8 @@ pub(super) const DATABASE_UP: &str = "otp_auth_database_up";
 pub(super) const CONNECTIONS: &str = "otp_auth_database_connections";
 pub(super) const CONNECTIONS_MAX: &str = "otp_auth_database_connections_max";
 pub(super) const ACQUIRE_DURATION: &str = "otp_auth_database_acquire_duration_seconds";
+pub(super) const SHED: &str = "otp_auth_calls_shed_total";
+pub(super) const WAITING: &str = "otp_auth_calls_waiting";
 pub(super) const QUEUE_ITEMS: &str = "otp_auth_queue_items";
 pub(super) const QUEUE_OLDEST: &str = "otp_auth_queue_oldest_seconds";
 pub(super) const LEADS: &str = "otp_auth_retention_leads";
@@ -268,6 +270,18 @@ pub const TABLE: &[Metric] = &[
         Kind::Histogram,
         &["outcome"],
         "How long a connection was waited for, tried every second or so as a request would.",
+    ),
+    metric(
+        SHED,
+        Kind::Counter,
+        &["class", "reason"],
+        "Calls that were told to come back, since there was no seat at the database for their class.",
+    ),
+    metric(
+        WAITING,
+        Kind::Gauge,
+        &["class"],
+        "Calls that wait for a seat at the database.",
     ),
     metric(
         QUEUE_ITEMS,

@@ -13,6 +13,7 @@ use super::store::{Outcome, Sent, Store};
 use crate::metrics::{self, Queue, Queued, Sms};
 use crate::phone::PhoneNumber;
 use crate::provider::{Accepted, Fault, Message, ProviderError};
+use crate::seats::Seat;
 use crate::telemetry::Chain;
 
 /// First pause before an outcome that could not be recorded is tried again; each is twice as long.
@@ -30,6 +31,8 @@ pub(super) struct Outgoing<'a> {
     /// Its name for the provider.
     pub(super) key: uuid::Uuid,
     pub(super) expires_at: DateTime<Utc>,
+    /// What it was admitted with; the provider is waited for without, and the outcome needs none.
+    pub(super) seat: Seat,
 }
 
 impl Otp {
@@ -37,7 +40,8 @@ impl Otp {
     ///
     /// Once begun it must run to its end, or the outcome waits for the lease to end; `http/call.rs`
     /// runs every POST in a task that outlives a caller who hangs up.
-    pub(super) async fn deliver(&self, out: Outgoing<'_>) -> Result<(), SendError> {
+    pub(super) async fn deliver(&self, mut out: Outgoing<'_>) -> Result<(), SendError> {
+        out.seat.leave();
         let request_id = out.sent.request;
         let message = Message {
             phone: out.phone,

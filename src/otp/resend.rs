@@ -16,6 +16,7 @@ use crate::origin::Origin;
 use crate::phone::PhoneNumber;
 use crate::provider::CodeOwner;
 use crate::random;
+use crate::seats::Seat;
 use crate::secrets::OpenError;
 
 /// Somebody asks for one more SMS.
@@ -39,6 +40,7 @@ impl Otp {
         &self,
         ask: ResendCode,
         operation: Operation,
+        seat: Seat,
         now: DateTime<Utc>,
     ) -> Result<Issued, SendError> {
         let keep_key = self.provider.code_owner() == CodeOwner::Vendor;
@@ -106,6 +108,7 @@ impl Otp {
             texted: asked.is_texted(),
             key: kept_key.unwrap_or(operation.id),
             expires_at: stored.standing.expires_at,
+            seat,
         })
         .await?;
         Ok(self.issued(phone, &stored, by, now))

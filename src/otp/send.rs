@@ -23,6 +23,7 @@ use crate::origin::Origin;
 use crate::phone::PhoneNumber;
 use crate::provider::ProviderError;
 use crate::random::{self, RandomUnavailable};
+use crate::seats::Seat;
 use crate::secrets::{PhoneIndex, Purpose as Seal, SealError};
 
 /// A phone asks for a code.
@@ -152,6 +153,7 @@ impl Otp {
         &self,
         ask: SendCode,
         operation: Operation,
+        seat: Seat,
         now: DateTime<Utc>,
     ) -> Result<Issued, SendError> {
         let random = self.random.as_ref();
@@ -206,7 +208,7 @@ impl Otp {
         };
 
         let code = self.code_of(index, id, &nonce, (ask.client.as_str(), ask.purpose), now);
-        let sent = Sent {
+        let sms = Sent {
             request: id,
             send_id: operation.id,
             admission,
@@ -216,12 +218,13 @@ impl Otp {
         };
         let expires_at = now + self.policy.ttl;
         self.deliver(Outgoing {
-            sent,
+            sent: sms,
             phone: &ask.phone,
             code: &code,
             texted: asked.is_texted(),
             key: operation.id,
             expires_at,
+            seat,
         })
         .await?;
         Ok(Issued {

@@ -20,6 +20,7 @@ use crate::client::Caller;
 use crate::database::StoreError;
 use crate::device_receipt::DeviceReceipt;
 use crate::provider::{CodeOwner, ProviderError};
+use crate::seats::Seat;
 use crate::secrets::SealError;
 
 /// Why a code was neither right nor wrong.
@@ -84,6 +85,7 @@ impl Otp {
         id: RequestId,
         guess: &Guess,
         (caller, receipt): (&Caller, Option<&DeviceReceipt>),
+        seat: &mut Seat,
         now: DateTime<Utc>,
     ) -> Result<Attempt, VerifyError> {
         let request = self.stored(id, caller).await?;
@@ -93,6 +95,8 @@ impl Otp {
         let by = self.by(request.phone, (&request.client, receipt), now);
         let here = self.provider.code_owner() == CodeOwner::Service || by == By::TestNumber;
         if !here {
+            // The provider is waited for without, and a try that is counted is not to be told to come back.
+            seat.leave();
             return self.ask(request, guess, (caller, by)).await;
         }
         self.pending(&request, by, now)?;

@@ -2,7 +2,7 @@
 //! called.
 //!
 //! ```text
-//! breaker open? -> a free place within max_wait? -> room in the rate within max_wait?
+//! breaker open? -> fewer waiting than there are places? -> a free place within max_wait? -> room in the rate within max_wait?
 //!   -> one call, within what is left of the caller's budget -> breaker and metrics are told
 //!   -> again, only if it certainly did nothing and the budget allows
 //! ```
@@ -88,6 +88,8 @@ pub struct Provider {
     vendor: Box<dyn Vendor>,
     options: GuardOptions,
     places: Semaphore,
+    /// As many again may wait for a place.
+    queue: Semaphore,
     rates: Option<Rates>,
     breaker: Breaker,
     clock: GovernorClock,
@@ -114,6 +116,7 @@ impl Provider {
             vendor,
             options,
             places: Semaphore::new(options.max_in_flight),
+            queue: Semaphore::new(options.max_in_flight.saturating_mul(2)),
             rates,
             breaker,
             clock,
@@ -224,13 +227,14 @@ impl Provider {
         let permit = self.breaker.admit();
         let permit = permit.map_err(|retry_after| ProviderError::BreakerOpen { retry_after })?;
         let patience = self.options.max_wait.min(deadline.left());
+        let Ok(_queued) = self.queue.try_acquire() else {
+            return Err(too_many());
+        };
         let (_place, waited) = self.place(patience).await?;
         self.keep_to_rate(call, patience.saturating_sub(waited))
             .await?;
         if deadline.has_passed() {
-            return Err(ProviderError::Busy {
-                retry_after: SHORTLY,
-            });
+            return Err(too_many());
         }
         let outcome = self.one_call(call, deadline, work()).await;
         permit.record(verdict(&outcome));
@@ -262,9 +266,7 @@ impl Provider {
         match timeout(patience, self.places.acquire()).await {
             Ok(Ok(place)) => Ok((place, started.elapsed())),
             // The semaphore is never closed.
-            Ok(Err(_)) | Err(_) => Err(ProviderError::Busy {
-                retry_after: SHORTLY,
-            }),
+            Ok(Err(_)) | Err(_) => Err(too_many()),
         }
     }
 
@@ -287,6 +289,13 @@ impl Provider {
             sleep(wait).await;
         }
         Ok(())
+    }
+}
+
+/// Every place is taken.
+fn too_many() -> ProviderError {
+    ProviderError::Busy {
+        retry_after: SHORTLY,
     }
 }
 

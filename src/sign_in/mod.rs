@@ -21,6 +21,7 @@ use crate::otp::send::SendError;
 use crate::otp::store::StoredRequest;
 use crate::otp::verify::{Attempt, VerifyError};
 use crate::random::{self, Random, RandomUnavailable};
+use crate::seats::Seat;
 use crate::secrets::SealError;
 use crate::session::{SessionError, Sessions, Tokens};
 use crate::token::grant::{Granted, Wanted};
@@ -103,6 +104,7 @@ impl SignIn {
         &self,
         ask: &VerifyCode,
         operation: Operation,
+        mut seat: Seat,
         now: DateTime<Utc>,
     ) -> Result<SignedIn, SignInError> {
         let (id, caller) = (ask.request, &ask.caller);
@@ -121,7 +123,10 @@ impl SignIn {
             let all = Granted::all(self.client_of(&request)?);
             all.narrowed(&ask.wanted).map_err(SessionError::from)?;
         }
-        let attempt = self.otp.attempt(id, &ask.guess, who, now).await?;
+        let attempt = self
+            .otp
+            .attempt(id, &ask.guess, who, &mut seat, now)
+            .await?;
         let (request, right, proven, by) = match attempt {
             Attempt::Compared {
                 request,

@@ -55,6 +55,7 @@ mod metrics;
 mod model;
 mod oauth;
 mod openapi;
+mod overload;
 mod provider;
 mod refresh;
 mod refresh_races;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::HttpResponse;
-use actix_web::web::{self, Bytes, Path, ServiceConfig};
+use actix_web::web::{self, Path, ServiceConfig};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -15,6 +15,7 @@ use crate::clock::rfc3339;
 use crate::http::body::{Faults, Fields};
 use crate::http::call::Call;
 use crate::http::codes::Code;
+use crate::http::incoming::Body;
 use crate::http::openapi::schemas;
 use crate::http::problem::Problem;
 use crate::http::query::{self, Query};
@@ -205,7 +206,7 @@ async fn list(call: Call) -> HttpResponse {
 }
 
 /// `POST /admin/v1/keys/rotate`
-async fn rotate(call: Call, body: Bytes) -> HttpResponse {
+async fn rotate(call: Call, body: Body) -> HttpResponse {
     call.to_the_end(move |call| async move {
         let (why, at_once) = change(&call.fields(&body)?, "now", "/now")?;
         let keeper = call.state.keys.keeper();
@@ -224,7 +225,7 @@ async fn rotate(call: Call, body: Bytes) -> HttpResponse {
 }
 
 /// `POST /admin/v1/keys/{kid}/revoke`
-async fn revoke(call: Call, kid: Path<String>, body: Bytes) -> HttpResponse {
+async fn revoke(call: Call, kid: Path<String>, body: Body) -> HttpResponse {
     call.to_the_end(move |call| async move {
         let (why, dry_run) = change(&call.fields(&body)?, "dry_run", "/dry_run")?;
         let keeper = call.state.keys.keeper();

@@ -2,7 +2,6 @@
 //! end up in logs.
 
 use actix_web::HttpResponse;
-use actix_web::web::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -14,6 +13,7 @@ use crate::clock::rfc3339;
 use crate::http::body::{Faults, Fields};
 use crate::http::call::Call;
 use crate::http::codes::Code;
+use crate::http::incoming::Body;
 use crate::http::problem::Problem;
 use crate::http::reply::Reply;
 use crate::people::Standing;
@@ -49,7 +49,7 @@ impl From<Standing> for StandingBody {
 }
 
 /// `POST /admin/v1/phones/lookup`
-pub(super) async fn look_up(call: Call, body: Bytes) -> HttpResponse {
+pub(super) async fn look_up(call: Call, body: Body) -> HttpResponse {
     call.to_the_end(move |call| async move {
         let fields = call.fields(&body)?;
         let text = fields.text("phone_number");
@@ -69,7 +69,7 @@ pub(super) async fn look_up(call: Call, body: Bytes) -> HttpResponse {
 }
 
 /// `POST /admin/v1/phones/unlock`
-pub(super) async fn unlock(call: Call, body: Bytes) -> HttpResponse {
+pub(super) async fn unlock(call: Call, body: Body) -> HttpResponse {
     call.to_the_end(move |call| async move {
         let (phone, why) = unlock_fields(&call.fields(&body)?, &call.state.phone_rules)?;
         let people = &call.state.people;

@@ -1,7 +1,7 @@
 //! `/admin/v1/rules`: whom to block or let through.
 
 use actix_web::HttpResponse;
-use actix_web::web::{self, Bytes, Path, ServiceConfig};
+use actix_web::web::{self, Path, ServiceConfig};
 use chrono::{DateTime, SubsecRound as _, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -12,6 +12,7 @@ use crate::clock::rfc3339;
 use crate::http::body::{Faults, Fields};
 use crate::http::call::Call;
 use crate::http::codes::Code;
+use crate::http::incoming::Body;
 use crate::http::openapi::schemas;
 use crate::http::problem::Problem;
 use crate::http::query::{self, Query};
@@ -88,7 +89,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 }
 
 /// `POST /admin/v1/rules`
-async fn set(call: Call, body: Bytes) -> HttpResponse {
+async fn set(call: Call, body: Body) -> HttpResponse {
     call.to_the_end(move |call| async move {
         let rule = new_rule(&call.fields(&body)?, &call.state.phone_rules, call.now())?;
         let (rule, is_new) = call.state.rules.set(rule, call.change()?).await?;

@@ -1,7 +1,7 @@
 //! `/admin/v1/switches`: what is turned on and off for everybody.
 
 use actix_web::HttpResponse;
-use actix_web::web::{self, Bytes, Path, ServiceConfig};
+use actix_web::web::{self, Path, ServiceConfig};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -12,6 +12,7 @@ use crate::clock::rfc3339;
 use crate::http::body::{Faults, Fields};
 use crate::http::call::Call;
 use crate::http::codes::Code;
+use crate::http::incoming::Body;
 use crate::http::problem::Problem;
 use crate::http::read;
 use crate::http::reply::Reply;
@@ -68,7 +69,7 @@ async fn list(call: Call) -> HttpResponse {
 }
 
 /// `PUT /admin/v1/switches/{name}`
-async fn set(call: Call, path: Path<String>, body: Bytes) -> HttpResponse {
+async fn set(call: Call, path: Path<String>, body: Body) -> HttpResponse {
     call.to_the_end(move |call| async move {
         let switch = Switch::parse(&path).ok_or_else(|| Problem::new(Code::NotFound))?;
         let (on, reason) = position(&call.fields(&body)?)?;

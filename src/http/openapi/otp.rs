@@ -187,6 +187,7 @@ const REFUSALS: &[Code] = &[
     Code::InvalidClient,
     Code::PhoneNumberNotAllowed,
     Code::IdempotencyInProgress,
+    Code::RequestTimeout,
     Code::PayloadTooLarge,
     Code::UnsupportedMediaType,
     Code::IdempotencyConflict,

@@ -64,6 +64,7 @@ fn members(code: Code) -> (Value, &'static [&'static str]) {
         | Code::OriginNotAllowed
         | Code::NotFound
         | Code::MethodNotAllowed
+        | Code::RequestTimeout
         | Code::PayloadTooLarge
         | Code::UnsupportedMediaType
         | Code::InternalError => (json!({}), &[]),
@@ -121,6 +122,7 @@ fn example(code: Code) -> Problem {
         | Code::OriginNotAllowed
         | Code::NotFound
         | Code::MethodNotAllowed
+        | Code::RequestTimeout
         | Code::PayloadTooLarge
         | Code::UnsupportedMediaType
         | Code::InternalError => Problem::new(code),

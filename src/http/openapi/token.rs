@@ -135,6 +135,7 @@ fn refresh_by_json() -> Operation {
         Code::InvalidRequest,
         Code::InvalidClient,
         Code::InvalidToken,
+        Code::RequestTimeout,
         Code::PayloadTooLarge,
         Code::UnsupportedMediaType,
         Code::ServiceUnavailable,
@@ -215,7 +216,11 @@ fn tokens() -> Answer {
 /// What every call of OAuth can end with (RFC 6749 section 5.2), and the errors that are 400 in this one.
 fn oauth(call: Operation, bad_requests: &[&str]) -> Operation {
     call.security(security::client_or_named())
-        .problems(&[Code::PayloadTooLarge, Code::UnsupportedMediaType])
+        .problems(&[
+            Code::RequestTimeout,
+            Code::PayloadTooLarge,
+            Code::UnsupportedMediaType,
+        ])
         .answer(
             400,
             failure("The call is malformed, or not allowed.", bad_requests),

@@ -132,7 +132,7 @@ fn failures(call: Operation, member: &str) -> Operation {
             ("over", json!({"error": "session expired"})),
         ],
     );
-    call.problems(&[Code::PayloadTooLarge])
+    call.problems(&[Code::RequestTimeout, Code::PayloadTooLarge])
         .answer(400, malformed)
         .answer(403, refusal(Code::OriginNotAllowed))
         .answer(415, refusal(Code::UnsupportedMediaType))

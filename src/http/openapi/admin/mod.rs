@@ -91,8 +91,9 @@ fn call(
 }
 
 /// What a call with a JSON body can end with.
-const OF_BODY: [Code; 3] = [
+const OF_BODY: [Code; 4] = [
     Code::InvalidRequest,
+    Code::RequestTimeout,
     Code::PayloadTooLarge,
     Code::UnsupportedMediaType,
 ];

@@ -1,0 +1,120 @@
+//! Whom the settings have us call: the SMS provider, and who is told of spending.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use governor::Quota;
+use reqwest::redirect;
+use secrecy::ExposeSecret as _;
+use secrecy::zeroize::Zeroizing;
+
+use crate::alerts::Hook;
+use crate::clock::Clock;
+use crate::config::{self, ProviderKind, Settings};
+use crate::metrics::Metrics;
+use crate::provider::breaker::Breaker;
+use crate::provider::guard::{GuardOptions, Provider};
+use crate::provider::resolver::{CachingResolver, ResolverPolicy, SystemLookup};
+use crate::provider::startmessaging::{StartMessaging, StartMessagingOptions};
+use crate::provider::webhook::{Webhook, WebhookOptions};
+use crate::provider::{BuildError, Timeouts, Vendor};
+use crate::standard_webhooks::Signer;
+
+/// How long a POST of a spending warning may take; the defaults of the other calls (`[webhook]`).
+const HOOK_CONNECT: Duration = Duration::from_secs(2);
+const HOOK_TOTAL: Duration = Duration::from_secs(5);
+
+/// The vendor that the settings choose, with its guard. A new vendor is a new arm here.
+pub(super) fn provider(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+) -> Result<Provider, BuildError> {
+    let resolver = resolver(clock);
+    let rate = |per_second, burst| Quota::per_second(per_second).allow_burst(burst);
+    let (vendor, rate, total): (Box<dyn Vendor>, _, _) = match &settings.provider.kind {
+        ProviderKind::StartMessaging => {
+            let own = &settings.startmessaging;
+            (
+                Box::new(StartMessaging::new(startmessaging(own), resolver)?),
+                Some(rate(own.requests_per_second, own.burst)),
+                own.timeout,
+            )
+        }
+        ProviderKind::Webhook(own) => {
+            let options = WebhookOptions {
+                url: own.url.clone(),
+                secret: Zeroizing::new(own.secret.expose_secret().clone()),
+                app_name: own.app_name.clone(),
+                timeouts: webhook_timeouts(own),
+            };
+            (
+                Box::new(Webhook::new(options, resolver, Arc::clone(clock))?),
+                own.requests_per_second
+                    .map(|per_second| rate(per_second, own.burst)),
+                own.timeout,
+            )
+        }
+    };
+    let guard = &settings.provider;
+    let options = GuardOptions {
+        total,
+        max_in_flight: guard.max_in_flight,
+        max_wait: guard.max_wait,
+        rate,
+    };
+    let breaker = Breaker::new(guard.breaker, Arc::clone(clock));
+    Ok(Provider::new(
+        vendor,
+        options,
+        breaker,
+        Arc::clone(clock),
+        metrics,
+    ))
+}
+
+/// How a vendor's address is found.
+pub(crate) fn resolver(clock: &Arc<dyn Clock>) -> CachingResolver {
+    let lookup = Arc::new(SystemLookup);
+    CachingResolver::new(ResolverPolicy::default(), lookup, Arc::clone(clock))
+}
+
+pub(crate) fn startmessaging(own: &config::StartMessaging) -> StartMessagingOptions {
+    StartMessagingOptions {
+        base_url: own.base_url.clone(),
+        api_key: own.api_key.clone(),
+        code_owner: own.code_owner,
+        template_id: own.template_id,
+        app_name: own.app_name.clone(),
+        timeouts: Timeouts {
+            connect: own.connect_timeout,
+            total: own.timeout,
+        },
+    }
+}
+
+pub(crate) fn webhook_timeouts(own: &config::Webhook) -> Timeouts {
+    Timeouts {
+        connect: own.connect_timeout,
+        total: own.timeout,
+    }
+}
+
+/// Where spending warnings go.
+pub(super) fn hook(settings: &Settings) -> Result<Option<Hook>, BuildError> {
+    let Some(alerts) = &settings.alerts else {
+        return Ok(None);
+    };
+    let http = reqwest::Client::builder()
+        .connect_timeout(HOOK_CONNECT)
+        .timeout(HOOK_TOTAL)
+        // What is signed for one address is for no other.
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .build();
+    Ok(Some(Hook {
+        http: http.map_err(BuildError::Client)?,
+        url: alerts.url.clone(),
+        signer: Signer::new(alerts.secret.expose_secret()),
+    }))
+}
