@@ -56,7 +56,8 @@ impl Room {
         }
     }
 
-    fn all(self) -> usize {
+    /// Connections in all.
+    pub(super) fn all(self) -> usize {
         self.workers.saturating_mul(self.per_worker)
     }
 }

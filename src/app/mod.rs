@@ -15,6 +15,7 @@ use std::sync::Arc;
 use actix_web::dev::Server;
 use actix_web::web::Data;
 use secrecy::SecretString;
+use socket2::SockRef;
 use sqlx::PgPool;
 
 use crate::clock::Clock;
@@ -168,7 +169,7 @@ impl App {
         let resealing = parts::resealing(&state);
 
         let (public, public_door) = servers::public(settings, state.clone(), public)?;
-        let (admin, admin_door) = servers::admin(state, admin)?;
+        let (admin, admin_door) = servers::admin(settings, state, admin)?;
         Ok(Self {
             public_addr,
             admin_addr,
@@ -208,8 +209,13 @@ async fn prepare(
     Ok(Arc::new(keyring))
 }
 
+/// Connections that are made and not yet accepted: what Linux allows at most (`somaxconn`, from 5.4 on). The
+/// standard library asks for 128; of a burst of 500 the kernel then forgets some that believe they are connected.
+const BACKLOG: i32 = 4096;
+
 fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
     let bound = TcpListener::bind(address).and_then(|listener| {
+        SockRef::from(&listener).listen(BACKLOG)?;
         let bound = listener.local_addr()?;
         Ok((listener, bound))
     });

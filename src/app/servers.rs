@@ -29,6 +29,8 @@ pub(super) fn public(
 ) -> Result<(Server, Door), StartError> {
     let clients = Arc::clone(&state.clients);
     let room = Room::make(settings);
+    let serving = Arc::clone(&state.serving);
+    serving.limit_connections(room.all());
     let server = HttpServer::new(move || {
         ActixApp::new()
             .app_data(state.clone())
@@ -42,7 +44,11 @@ pub(super) fn public(
     })
     .workers(room.workers)
     .max_connections(room.per_worker)
-    .client_request_timeout(settings.server.read_timeout);
+    .client_request_timeout(settings.server.read_timeout)
+    .keep_alive(settings.server.keep_alive)
+    .on_connect(move |_, connection| {
+        connection.insert(serving.connect());
+    });
     let started = || {
         let twin = listener.try_clone()?;
         let server = server.disable_signals().shutdown_timeout(NEVER);
@@ -53,6 +59,7 @@ pub(super) fn public(
 
 /// What operators and supervisors call.
 pub(super) fn admin(
+    settings: &Settings,
     state: Data<State>,
     (listener, address): Bound,
 ) -> Result<(Server, Door), StartError> {
@@ -63,7 +70,8 @@ pub(super) fn admin(
             .configure(http::admin_routes)
     })
     .workers(1)
-    .max_connections(files::ADMIN);
+    .max_connections(files::ADMIN)
+    .keep_alive(settings.server.keep_alive);
     let started = || {
         let twin = listener.try_clone()?;
         let server = server.disable_signals().shutdown_timeout(NEVER);

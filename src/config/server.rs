@@ -31,6 +31,8 @@ pub struct Server {
     pub workers: Option<NonZeroUsize>,
     /// How long the head of a request may take to come, and then its body.
     pub read_timeout: Duration,
+    /// How long a connection is kept for the next request.
+    pub keep_alive: Duration,
     /// Connections to the public listener at the same time.
     pub max_connections: usize,
     /// How long a server that was told to stop still takes calls.
@@ -47,6 +49,7 @@ pub(super) fn read(reader: &mut Reader) -> Read<Server> {
     let trusted_proxies = trusted_proxies(reader);
     let workers = reader.integer("server.workers", 0..=MAX_WORKERS);
     let read_timeout = reader.millis("server.read_timeout_ms", 100..=60_000);
+    let keep_alive = reader.seconds("server.keep_alive_seconds", 1..=3600);
     let max_connections = reader.integer("server.max_connections", 1..=1_000_000);
     let drain = reader.seconds("server.drain_seconds", 0..=300);
     let shutdown_grace = reader.seconds("server.shutdown_grace_seconds", 0..=300);
@@ -68,6 +71,7 @@ pub(super) fn read(reader: &mut Reader) -> Read<Server> {
         trusted_proxies: trusted_proxies?,
         workers: NonZeroUsize::new(workers?),
         read_timeout: read_timeout?,
+        keep_alive: keep_alive?,
         max_connections: max_connections?,
         drain: drain?,
         shutdown_grace: shutdown_grace?,

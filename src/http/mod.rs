@@ -33,6 +33,7 @@ pub mod serving;
 pub mod sessions;
 pub mod token;
 pub mod tutorial;
+mod unread;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -18,6 +18,7 @@ use super::State;
 use super::call::TraceId;
 use super::codes::Code;
 use super::problem::Problem;
+use super::unread::Unread;
 use crate::random;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -29,7 +30,7 @@ const LONGEST_ID: usize = 64;
 /// Gives a request its id, answers for the framework in our own words, and logs one line.
 pub async fn observe<B: MessageBody + 'static>(
     state: Data<State>,
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = state.clock.monotonic();
@@ -39,13 +40,18 @@ pub async fn observe<B: MessageBody + 'static>(
         .extensions_mut()
         .insert(TraceId(Rc::clone(&trace_id)));
 
+    let unread = Unread::of(&mut request);
     // Handlers and extractors fail with an answer; nothing below fails without one.
     let mut response = next.call(request).await?.map_into_boxed_body();
     if response.response().error().is_some() || response.status() == 405 {
         response = in_our_words(response, &state, &trace_id);
     }
+    if let Some(unread) = unread {
+        response = unread.close(response);
+    }
 
-    if state.serving.is_stopping() || response.status() == 408 {
+    let serving = &state.serving;
+    if serving.is_stopping() || serving.is_crowded() || response.status() == 408 {
         // Whoever keeps connections makes the next one elsewhere; and what is left of a slow body is not read.
         let head = response.response_mut().head_mut();
         head.set_connection_type(ConnectionType::Close);

@@ -1,7 +1,7 @@
-//! Whether this process is to be given further calls, and how many it has.
+//! Whether this process is to be given further calls, how many it has, and over how many connections.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::watch;
 
@@ -10,9 +10,30 @@ use tokio::sync::watch;
 pub struct Serving {
     is_stopping: AtomicBool,
     in_flight: watch::Sender<usize>,
+    connections: AtomicUsize,
+    most_connections: AtomicUsize,
 }
 
 impl Serving {
+    /// How many connections there may be; without this, any.
+    pub fn limit_connections(&self, most: usize) {
+        self.most_connections.store(most, Ordering::Relaxed);
+    }
+
+    /// Counts a connection until the guard is dropped.
+    pub fn connect(self: &Arc<Self>) -> Connected {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        Connected(Arc::clone(self))
+    }
+
+    /// Whether more than half of the connections there may be are open. Then none is to be kept: whoever has
+    /// one that was kept may begin a request and never end it, for which actix-web has no timeout but on new
+    /// connections, so that the other half must be of those.
+    pub fn is_crowded(&self) -> bool {
+        let most = self.most_connections.load(Ordering::Relaxed);
+        most > 0 && self.connections.load(Ordering::Relaxed) > most / 2
+    }
+
     /// From now on `/readyz` fails and each answer ends its connection, so that whoever passes calls on
     /// goes elsewhere. Calls are answered as before.
     pub fn stop(&self) {
@@ -43,6 +64,17 @@ impl Serving {
     pub fn enter(self: &Arc<Self>) -> InFlight {
         self.in_flight.send_modify(|calls| *calls += 1);
         InFlight(Arc::clone(self))
+    }
+}
+
+/// A connection to the public listener.
+#[derive(Debug)]
+#[must_use = "a guard that is dropped at once counts no connection"]
+pub struct Connected(Arc<Serving>);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

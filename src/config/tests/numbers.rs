@@ -4,9 +4,10 @@ use super::{development, fault_of, faults, variable};
 
 #[test]
 fn numbers_are_bounded_on_both_sides() {
-    let bounds: [(&str, u64, u64); 42] = [
+    let bounds: [(&str, u64, u64); 43] = [
         ("server.workers", 0, 1024),
         ("server.read_timeout_ms", 100, 60_000),
+        ("server.keep_alive_seconds", 1, 3600),
         ("server.max_connections", 1, 1_000_000),
         ("server.drain_seconds", 0, 300),
         ("server.shutdown_grace_seconds", 0, 300),

@@ -11,6 +11,9 @@ const AT_ONCE = 500;
 /** Milliseconds: so long a server may stand by its last word before it closes. */
 const LONG = 60_000;
 
+/** When a connection is closed, in whatever way. */
+const end = (socket) => new Promise((resolve) => { socket.once('close', resolve); });
+
 /** A connection that is open, and swallows what comes. */
 async function open(port) {
   const socket = connect(port, '127.0.0.1');
@@ -32,7 +35,7 @@ export async function openMany(port, count) {
 
 /** Waits until the server has closed each of them. */
 export function allClosed(sockets) {
-  const closed = sockets.map((socket) => (socket.closed ? undefined : once(socket, 'close')));
+  const closed = sockets.map((socket) => (socket.closed ? undefined : end(socket)));
   return soon(Promise.all(closed), `the end of ${sockets.length} connections`, () => (
     `${sockets.filter((socket) => !socket.closed).length} are open`), LONG);
 }
@@ -50,13 +53,15 @@ export async function drip(socket, head, between) {
 
 /** Writes bytes, and all that is answered until the server closes. */
 export async function exchange(port, bytes) {
-  const socket = connect({ port, host: '127.0.0.1' });
+  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
   const chunks = [];
   socket.on('data', (chunk) => chunks.push(chunk));
+  socket.on('end', () => socket.destroy());
   // A server that has heard enough may reset.
   socket.on('error', () => {});
-  socket.write(bytes);
-  await soon(once(socket, 'close'), `the end of a connection after ${JSON.stringify(bytes.slice(0, 200))}`,
+  // Who hears no more is told so, and the server need not wait for the next request.
+  socket.end(bytes);
+  await soon(end(socket), `the end of a connection after ${JSON.stringify(bytes.slice(0, 200))}`,
     () => Buffer.concat(chunks).toString(), LONG);
   return Buffer.concat(chunks).toString();
 }
@@ -68,12 +73,13 @@ export async function pour(port, head, size) {
   let taken = 0;
   socket.on('data', (chunk) => chunks.push(chunk));
   socket.on('error', () => {});
-  const closed = once(socket, 'close');
+  const closed = end(socket);
   const zeros = Buffer.alloc(64 * 1024, '0');
   socket.write(head);
   while (taken < size && socket.writable) {
     taken += zeros.length;
-    if (!socket.write(zeros)) await Promise.race([once(socket, 'drain'), closed]);
+    const drained = new Promise((resolve) => { socket.once('drain', resolve); });
+    if (!socket.write(zeros)) await Promise.race([drained, closed]);
   }
   await soon(closed, 'the end of a connection that was poured into', () => Buffer.concat(chunks).toString(), LONG);
   return { text: Buffer.concat(chunks).toString(), taken };

@@ -76,6 +76,7 @@ class Place {
     this.adminPort ??= await freePort();
     this.service = await Service.start({
       ...this.replicas.env,
+      ...this.replicas.own[this.number],
       OTP_AUTH__SERVER__BIND: `127.0.0.1:${this.port}`,
       OTP_AUTH__SERVER__ADMIN_BIND: `127.0.0.1:${this.adminPort}`,
     }, this.replicas.args);
@@ -99,8 +100,10 @@ class Place {
 
 /** All of it. */
 export class Replicas {
-  static async start({ config, env = {} }) {
+  /** `env` is for both, `own` for each. */
+  static async start({ config, env = {}, own = [] }) {
     const all = new Replicas();
+    all.own = own;
     try {
       all.database = await Database.create();
       all.sandbox = await Sandbox.start();
