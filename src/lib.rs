@@ -13,8 +13,8 @@
 //!              │          ├── people
 //!              │          └── idempotency, limit::per_ip
 //!              ├── provider::startmessaging, provider::webhook
-//!              └── config, database, telemetry
-//! below all of them: audit, rules, client, phone, secrets, operation, limit, seats, metrics, clock, random
+//!              └── config, database
+//! below all of them: telemetry, audit, rules, client, phone, secrets, operation, limit, seats, metrics, clock, random
 //! beside them, in the background: retention, which removes what is over from the database; vitals, which
 //!     looks at what only the metrics tell; and master_key, which seals anew what another master key sealed
 //! beside the service, for development: dev, sandbox
@@ -80,6 +80,8 @@
 //! 4. The answer is 200 with who it is, 401, or 403. No database was asked.
 //!
 //! # What operators see and do
+//!
+//! What one request did is told by [`telemetry`]: its line in the log, its security events.
 //!
 //! [`http::admin`] is their door, [`operator`] who they are and what each may do. [`audit`] keeps who did what; [`people`] is what they do about one
 //! person: look a phone up, unlock it, erase a user.

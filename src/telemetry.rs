@@ -3,14 +3,20 @@
 //! What never goes into a log line, at any level: a phone number, a code, a token, a key, an
 //! address. `tests/e2e/privacy.test.mjs` runs the flows at TRACE and searches for them.
 
+pub mod events;
+mod ratio;
+
 use std::fmt;
 use std::io::{self, IsTerminal as _};
 
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+pub use ratio::{Ratio, RatioError};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,28 +41,32 @@ pub enum TelemetryError {
 /// Starts logging to standard error, so that a command's standard output stays its own.
 pub fn start(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
     let filter = EnvFilter::builder().parse(filter)?;
+    let ansi = io::stderr().is_terminal();
+    lines(format, filter, io::stderr, ansi).try_init()?;
+    Ok(())
+}
+
+/// What writes lines.
+fn lines(
+    format: LogFormat,
+    filter: EnvFilter,
+    writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static,
+    ansi: bool,
+) -> Box<dyn tracing::Subscriber + Send + Sync> {
     // Not a directive of the filter: one for a module would overrule it.
     let discreet = filter_fn(|metadata| is_discreet(metadata.target(), *metadata.level()));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal());
+        .with_writer(writer)
+        .with_ansi(ansi);
     match format {
-        LogFormat::Json => lines
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .finish()
-            .with(discreet)
-            .try_init()?,
-        LogFormat::Pretty => lines
-            .with_target(false)
-            .finish()
-            .with(discreet)
-            .try_init()?,
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true);
+            let lines = lines.with_current_span(false).with_span_list(false);
+            Box::new(lines.finish().with(discreet))
+        }
+        LogFormat::Pretty => Box::new(lines.with_target(false).finish().with(discreet)),
     }
-    Ok(())
 }
 
 /// Whether lines of a dependency may be shown. Below INFO, actix-http quotes headers that it cannot
@@ -82,7 +92,77 @@ impl fmt::Display for Chain<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+
+    /// What a closure logs, as it is written.
+    fn written(format: LogFormat, filter: &str, log: impl FnOnce()) -> String {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let filter = EnvFilter::builder().parse(filter).unwrap();
+        let lines = lines(format, filter, Buffer(Arc::clone(&bytes)), false);
+        tracing::subscriber::with_default(lines, log);
+        let bytes = bytes.lock().unwrap();
+        String::from_utf8(bytes.clone()).unwrap()
+    }
+
+    #[derive(Clone)]
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Buffer {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    fn log() {
+        let none: Option<&str> = None;
+        tracing::info!(trace_id = "t1", status = 201, none, "request");
+        tracing::debug!("not told");
+        tracing::info!(target: "actix_http::h1", "told");
+    }
+
+    #[test]
+    fn a_line_of_json_is_one_object() {
+        let text = written(LogFormat::Json, "info", log);
+        let lines: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+
+        assert_eq!(lines.len(), 2, "{text}");
+        let line = lines[0].as_object().unwrap();
+        assert_eq!(line["trace_id"], "t1");
+        assert_eq!(line["status"], 201);
+        assert_eq!(line["message"], "request");
+        assert_eq!(line["level"], "INFO");
+        assert!(!line.contains_key("none"));
+    }
+
+    #[test]
+    fn a_line_for_people_is_text() {
+        let text = written(LogFormat::Pretty, "info", log);
+
+        assert_eq!(text.lines().count(), 2, "{text}");
+        let first = text.lines().next().unwrap();
+        assert!(
+            first.ends_with(" INFO request trace_id=\"t1\" status=201"),
+            "{text}"
+        );
+        assert!(!text.contains('{') && !text.contains('\u{1b}'), "{text}");
+    }
 
     #[test]
     fn actix_http_is_heard_from_info_up_and_all_others_always() {

@@ -121,6 +121,16 @@ const RULES: &[(&str, &[&str])] = &[
     ("master_key", ABOVE),
     ("limit", ABOVE),
     ("seats", ABOVE),
+    (
+        "telemetry",
+        &[
+            "actix_web",
+            "crate::audit",
+            "crate::http",
+            "crate::otp",
+            "crate::config",
+        ],
+    ),
     ("rules", ABOVE),
     (
         "provider",

@@ -1,11 +1,13 @@
-//! What README, docs/siblings.md and docs/metrics.md say in tables must be what the code does.
+//! What README, docs/siblings.md, docs/metrics.md and docs/traces-and-logs.md say in tables must be what the code does.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::collections::BTreeSet;
 
+use otp_auth::audit::Action;
 use otp_auth::http::codes::Code;
 use otp_auth::metrics::TABLE;
+use otp_auth::telemetry::events::UNRECORDED;
 
 /// The rows of the table that begins so.
 fn rows<'a>(page: &'a str, heading: &str) -> impl Iterator<Item = &'a str> {
@@ -68,6 +70,19 @@ fn metrics_md_has_the_table_in_the_code() {
             )
         })
         .collect();
+
+    assert_eq!(told, real);
+}
+
+#[test]
+fn traces_and_logs_md_has_every_event_in_the_code() {
+    let page = include_str!("../docs/traces-and-logs.md");
+    let told: Vec<&str> = rows(page, "| event | when |")
+        .map(|row| row.split('`').nth(1).unwrap())
+        .collect();
+
+    let recorded = Action::ALL.iter().map(|action| action.name());
+    let real: Vec<&str> = recorded.chain(UNRECORDED).collect();
 
     assert_eq!(told, real);
 }

@@ -6,6 +6,7 @@ mod parts;
 mod policies;
 mod run;
 mod servers;
+mod told;
 mod vendors;
 
 use std::io;

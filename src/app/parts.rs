@@ -8,22 +8,23 @@ use chrono::TimeDelta;
 use sqlx::PgPool;
 
 use super::policies::{policy, sends_of_address};
+use super::told::{self, metrics};
 use super::vendors::{hook, provider};
 use super::{Deps, StartError};
 use crate::alerts::Alerts;
 use crate::audit::Audit;
 use crate::config::Settings;
 use crate::gateway::{Gateway, Remembered};
+use crate::http::State;
 use crate::http::admin::Denials;
 use crate::http::documents::Documents;
 use crate::http::serving::Serving;
-use crate::http::{self, State};
 use crate::idempotency::Idempotency;
 use crate::limit::budget::Scope;
 use crate::limit::per_ip::{IpLimit, IpWindow};
 use crate::limit::spend::Ceilings;
 use crate::master_key::Resealing;
-use crate::metrics::{Metrics, Names};
+use crate::metrics::Metrics;
 use crate::otp::Otp;
 use crate::otp::code::{CodeError, OtpCode};
 use crate::otp::refusals::Refusals;
@@ -61,8 +62,7 @@ pub(super) fn state(
     let metrics = Arc::new(metrics(settings)?);
     let provider = Arc::new(provider(settings, &deps.clock, Arc::clone(&metrics))?);
     let lease = lease(settings, &provider);
-    let (random, clock) = (Arc::clone(&deps.random), Arc::clone(&deps.clock));
-    let audit = Arc::new(Audit::new(pool.clone(), random, clock));
+    let audit = Arc::new(audit(&deps, &pool));
     let otp = Arc::new(Otp {
         store: Store::new(pool.clone()),
         keyring: Arc::clone(&keyring),
@@ -136,6 +136,7 @@ pub(super) fn state(
         revocations,
         own_tokens,
         documents: Documents::new(&issuer),
+        log_sample: told::log_sample(settings, &keyring),
         sessions,
         issuer,
         clients,
@@ -154,17 +155,9 @@ pub(super) fn state(
     })
 }
 
-/// A registry that knows what the settings name, and the routes that objectives are set for.
-fn metrics(settings: &Settings) -> Result<Metrics, StartError> {
-    let metrics = Metrics::new(Names {
-        countries: settings.phone.countries().collect(),
-        currency: settings.limits.spend.currency.to_string(),
-        verifiers: settings.tokens.verifiers.clone(),
-    })?;
-    for (route, method) in http::OBJECTIVES {
-        metrics.expect_requests(route, method);
-    }
-    Ok(metrics)
+fn audit(deps: &Deps, pool: &PgPool) -> Audit {
+    let (random, clock) = (Arc::clone(&deps.random), Arc::clone(&deps.clock));
+    Audit::new(pool.clone(), random, clock)
 }
 
 /// What is looked at only to be counted, with all whose spending has ceilings.

@@ -7,10 +7,12 @@
 //! - an event's id is a `UUIDv7` of its time to the millisecond, so that the id alone finds the row.
 //!
 //! Where an event must not be missing, it is inserted in the transaction of what it tells
-//! ([`store::insert`]). Everywhere else it is noted ([`Audit::note`]), and a log that cannot be
+//! ([`store::insert`]), and so is a line of the service's own log: should the transaction then fail, that has a line
+//! too many, and an error beside it. Everywhere else it is noted ([`Audit::note`]), and a log that cannot be
 //! written stops nobody.
 
 mod event;
+mod line;
 mod names;
 mod read;
 mod remark;

@@ -66,7 +66,7 @@ macro_rules! entry {
     }};
 }
 
-/// Writes an event. `id` must be a `UUIDv7` of `at`, and `at` in whole milliseconds
+/// Writes an event, and tells the log of it. `id` must be a `UUIDv7` of `at`, and `at` in whole milliseconds
 /// ([`crate::random::uuid_v7`] of [`crate::clock::Clock::now`]), or nobody finds it by its id.
 pub async fn insert(
     executor: impl PgExecutor<'_>,
@@ -94,6 +94,7 @@ pub async fn insert(
     )
     .execute(executor)
     .await?;
+    event.log(Some(id), at);
     Ok(())
 }
 

@@ -185,6 +185,21 @@ impl Reader {
         Ok(number)
     }
 
+    /// A number as it was written, for whoever reads more than whole ones.
+    pub(super) fn number(&mut self, key: &str) -> Read<String> {
+        let value = self.require(key)?;
+        let number = if let ValueKind::Float(number) = value.kind {
+            Some(number.to_string())
+        } else {
+            as_item(&value)
+        };
+        let Some(number) = number else {
+            return Err(self.fault(key, format!("{} is not a number", quoted(&value))));
+        };
+        self.show(key, number.clone());
+        Ok(number)
+    }
+
     /// A duration in whole seconds.
     pub(super) fn seconds(&mut self, key: &str, range: RangeInclusive<u64>) -> Read<Duration> {
         self.integer(key, range).map(Duration::from_secs)

@@ -7,7 +7,7 @@ use super::{
     address,
     reader::{Read, Reader},
 };
-use crate::telemetry::LogFormat;
+use crate::telemetry::{LogFormat, Ratio, RatioError};
 
 /// `[telemetry]`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,17 +18,29 @@ pub struct Telemetry {
     pub log_level: String,
     /// Where traces go; `None` = nowhere.
     pub otlp_endpoint: Option<Url>,
+    /// Which part of the requests that were answered well enough, and soon enough, the log tells of.
+    pub log_sample_ratio: Ratio,
 }
 
 pub(super) fn read(reader: &mut Reader) -> Read<Telemetry> {
     let log_format = log_format(reader);
     let log_level = log_level(reader);
     let otlp_endpoint = otlp_endpoint(reader);
+    let log_sample_ratio = ratio(reader, "telemetry.log_sample_ratio");
     Ok(Telemetry {
         log_format: log_format?,
         log_level: log_level?,
         otlp_endpoint: otlp_endpoint?,
+        log_sample_ratio: log_sample_ratio?,
     })
+}
+
+/// A number from 0 to 1, which is 0 or 1 or has a point.
+fn ratio(reader: &mut Reader, key: &str) -> Read<Ratio> {
+    let number = reader.number(key)?;
+    number
+        .parse()
+        .map_err(|error: RatioError| reader.fault(key, format!("{number:?} {error}")))
 }
 
 fn log_format(reader: &mut Reader) -> Read<LogFormat> {

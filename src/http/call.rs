@@ -15,6 +15,7 @@ use super::codes::Code;
 use super::problem::Problem;
 use super::reply::Reply;
 use super::{LimitedBy, State};
+use crate::audit::{Action, Outcome};
 use crate::client::Caller;
 use crate::idempotency::Claim;
 use crate::limit::Quota;
@@ -28,6 +29,7 @@ use crate::rules::Verdict;
 use crate::seats::{Class, Seat};
 use crate::session::Seen;
 use crate::telemetry::Chain;
+use crate::telemetry::events::{self, ADDRESS_REFUSED, CLIENT_DENIED, Line};
 
 /// Longest `Idempotency-Key`, in characters.
 const LONGEST_KEY: usize = 128;
@@ -161,10 +163,13 @@ impl Call {
         let checked = limit.check(Network::from(told.address()));
         let (rules, now) = (&self.state.rules, self.now());
         let is_blocked = |address| rules.network(address, now) == Some(Verdict::Block);
-        let count = |reason| match by {
-            Some(LimitedBy::Sends) => self.state.metrics.send_turned_away(reason),
-            Some(LimitedBy::Verifies) => self.state.metrics.verify_turned_away(reason),
-            None => {}
+        let count = |reason| {
+            match by {
+                Some(LimitedBy::Sends) => self.state.metrics.send_turned_away(reason),
+                Some(LimitedBy::Verifies) => self.state.metrics.verify_turned_away(reason),
+                None => {}
+            }
+            self.tell(ADDRESS_REFUSED, reason);
         };
         match checked.refusal {
             None if told.any(is_blocked) => {
@@ -188,6 +193,28 @@ impl Call {
         Ok(self.state.seats.take(*class).await?)
     }
 
+    /// Tells the log of a problem, if it is a refusal that the audit log does not have.
+    pub(super) fn tell_of(&self, problem: &Problem) {
+        let is_try = self.request.app_data() == Some(&LimitedBy::Verifies);
+        if problem.code == Code::InvalidClient {
+            self.tell(CLIENT_DENIED, Code::InvalidClient.name());
+        } else if problem.code == Code::TooManyAttempts && is_try {
+            self.tell(Action::OtpVerify.name(), "attempts");
+        }
+    }
+
+    /// Tells the log of a refusal.
+    pub(super) fn tell(&self, event: &'static str, reason: &'static str) {
+        let line = Line {
+            event,
+            outcome: Outcome::Refused.name(),
+            reason: Some(reason),
+            trace_id: Some(self.trace_id()),
+            ..Line::default()
+        };
+        events::tell(line, self.now());
+    }
+
     /// A number that codes are sent to, as far as its plan says.
     pub fn phone(&self, typed: &str) -> Result<PhoneNumber, PhoneError> {
         PhoneNumber::parse(typed, &self.state.phone_rules)
@@ -195,6 +222,7 @@ impl Call {
 
     /// Renders a problem for this call.
     pub fn render(&self, problem: Problem) -> Reply {
+        self.tell_of(&problem);
         problem.render(&self.state.issuer, &self.trace_id.0)
     }
 

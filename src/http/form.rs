@@ -13,6 +13,7 @@ use super::problem::{Problem, whole_seconds};
 use super::reply::Reply;
 use crate::client::{Caller, Client};
 use crate::session::SessionError;
+use crate::telemetry::events::CLIENT_DENIED;
 use crate::token::grant::{NotGiven, Wanted};
 
 /// The parameters of a form. It holds secrets, so it cannot be printed.
@@ -171,6 +172,7 @@ impl Call {
         match error {
             OauthError::Request(what) => said(400, "invalid_request", what),
             OauthError::Client => {
+                self.tell(CLIENT_DENIED, Code::InvalidClient.name());
                 let mut reply = said(401, "invalid_client", Code::InvalidClient.meaning());
                 reply.www_authenticate = Code::InvalidClient.challenge().map(str::to_owned);
                 reply

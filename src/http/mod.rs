@@ -21,6 +21,7 @@ pub mod form;
 pub(crate) mod fuzzing;
 pub mod health;
 pub mod incoming;
+pub mod log_sample;
 pub mod observe;
 pub mod openapi;
 pub mod otp;
@@ -45,6 +46,7 @@ use ipnet::IpNet;
 use sqlx::PgPool;
 
 use self::documents::Documents;
+use self::log_sample::LogSample;
 use self::serving::Serving;
 use crate::audit::Audit;
 use crate::client::Clients;
@@ -136,6 +138,8 @@ pub struct State {
     pub vitals: Arc<Vitals>,
     /// What tells how to call it.
     pub documents: Documents,
+    /// Which requests the log tells of.
+    pub log_sample: LogSample,
 }
 
 /// A resource of the route table, its paths, and what it is for if it needs the database.

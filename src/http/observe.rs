@@ -73,20 +73,25 @@ pub async fn observe<B: MessageBody + 'static>(
         elapsed,
     );
     let route = route.as_deref().unwrap_or("none");
+    let status = response.status().as_u16();
+    let sample_ratio = state.log_sample.ratio_of(&trace_id, status, elapsed);
     macro_rules! log {
         ($level:ident) => {
             tracing::$level!(
                 trace_id = &*trace_id,
                 method = response.request().method().as_str(),
                 route,
-                status = response.status().as_u16(),
+                status,
                 duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+                sample_ratio,
                 "request"
             )
         };
     }
     // Gateways call it for every request of a company, and log those themselves.
-    if route.starts_with(HOOK) {
+    if sample_ratio.is_none() {
+        // One of those that are left out.
+    } else if route.starts_with(HOOK) {
         log!(debug);
     } else {
         log!(info);

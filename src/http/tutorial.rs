@@ -94,7 +94,8 @@ pub async fn verify(call: Call, body: Body) -> HttpResponse {
 
 async fn send_code(call: &Call, body: &[u8]) -> Result<Reply, Box<Reply>> {
     let fields = fields(call, body)?;
-    let caller = call.caller(&fields).map_err(drf)?;
+    let caller = call.caller(&fields);
+    let caller = caller.map_err(|problem| refused(call, problem))?;
     let quotas = call.limit(&caller).map_err(drf)?;
     let outcome = send_counted(call, &fields, &caller).await;
     Ok(outcome.unwrap_or_else(|reply| *reply).quotas(quotas))
@@ -138,7 +139,8 @@ async fn send_counted(call: &Call, fields: &Fields, caller: &Caller) -> Result<R
 
 async fn verify_code(call: &Call, body: &[u8]) -> Result<Reply, Box<Reply>> {
     let fields = fields(call, body)?;
-    let caller = call.caller(&fields).map_err(drf)?;
+    let caller = call.caller(&fields);
+    let caller = caller.map_err(|problem| refused(call, problem))?;
     let quotas = call.limit(&caller).map_err(drf)?;
     let outcome = verify_counted(call, &fields, &caller).await;
     Ok(outcome.unwrap_or_else(|reply| *reply).quotas(quotas))
@@ -163,7 +165,9 @@ async fn verify_counted(
     let operation = call.operation().map_err(drf)?;
     let seat = call.seat().await.map_err(drf)?;
     let signed_in = call.state.sign_in.verify(&ask, operation, seat, call.now());
-    let signed_in = signed_in.await.map_err(|error| drf(Problem::from(error)))?;
+    let signed_in = signed_in
+        .await
+        .map_err(|error| refused(call, Problem::from(error)))?;
     let mut reply = signed_in_reply(&signed_in);
     let receipt = signed_in.receipt.expose().to_owned();
     reply.set_cookies = vec![
@@ -220,6 +224,12 @@ pub(super) fn pattern<'a, T>(
 pub(super) fn indian_e164(text: &str) -> Option<&str> {
     let digits = text.strip_prefix("+91")?;
     (digits.len() == 10 && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(text)
+}
+
+/// [`drf`] of a refusal, which the log is told of.
+fn refused(call: &Call, problem: Problem) -> Box<Reply> {
+    call.tell_of(&problem);
+    drf(problem)
 }
 
 /// A problem in the tutorial's words.

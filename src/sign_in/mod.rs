@@ -1,5 +1,6 @@
 //! The one place where a code meets a token: a right code becomes a user, a session and a JWT.
 
+mod log;
 mod store;
 
 use std::sync::Arc;
@@ -170,14 +171,19 @@ impl SignIn {
             session: &new,
             sessions_per_user: self.sessions.per_user,
         };
-        match store::settle(&self.pool, tried, &self.otp.policy, now).await? {
-            Outcome::Right { user_id } => {
+        let settled = store::settle(&self.pool, tried, &self.otp.policy, now);
+        let outcome = settled.await?;
+        log::told(&noted, &outcome, now);
+        match outcome {
+            Outcome::Right { user_id, .. } => {
                 self.otp.count_try(&request, by, true);
                 let phone = self.otp.open_phone(&request)?;
                 let tokens = self.sessions.begun(new, user_id, phone, client)?;
                 self.signed_in(&request, tokens, user_id == user)
             }
-            Outcome::Wrong { attempts, locked } => {
+            Outcome::Wrong {
+                attempts, locked, ..
+            } => {
                 self.otp.count_try(&request, by, false);
                 Err(self.incorrect(attempts, locked))
             }

@@ -54,9 +54,18 @@ pub(super) struct Session {
 /// How a try ended.
 pub(super) enum Outcome {
     /// The code was right and is now used.
-    Right { user_id: Uuid },
+    Right {
+        user_id: Uuid,
+        /// Whether other sessions ended for this one.
+        made_room: bool,
+    },
     /// The code was wrong; `attempts` wrong ones are counted for the request.
-    Wrong { attempts: i32, locked: bool },
+    Wrong {
+        attempts: i32,
+        locked: bool,
+        /// The phone's lock or stop that it brought.
+        brought: Option<Action>,
+    },
     /// The request was not live any more, had no tries left, or its phone was locked.
     Refused,
 }
@@ -190,7 +199,8 @@ async fn settle_as(
             FROM tried WHERE tried.locked AND NOT $3 AND NOT $14
         )
         SELECT tried.live_attempts AS "attempts!", tried.locked AS "locked!",
-            person.id AS "user_id?"
+            person.id AS "user_id?", tried.stopped AS "stopped!",
+            EXISTS (SELECT FROM too_many) AS "made_room!"
         FROM tried LEFT JOIN person ON true
         "#,
         tried.request.phone.as_bytes(),
@@ -235,10 +245,19 @@ async fn settle_as(
     Ok(match row {
         None => Outcome::Refused,
         Some(row) => match row.user_id {
-            Some(user_id) => Outcome::Right { user_id },
+            Some(user_id) => Outcome::Right {
+                user_id,
+                made_room: row.made_room,
+            },
             None => Outcome::Wrong {
                 attempts: row.attempts,
                 locked: row.locked,
+                // A known device brings none.
+                brought: (row.locked && !known).then_some(if row.stopped {
+                    Action::PhoneStop
+                } else {
+                    Action::PhoneLock
+                }),
             },
         },
     })

@@ -29,7 +29,7 @@ async function signingKey(database) {
 }
 
 describe('after every flow', () => {
-  let world, alarm, flows, key, log, dump;
+  let world, alarm, flows, key, log, dump, events;
   before(async () => {
     alarm = await Alarm.listen();
     const env = { ...ENV, OTP_AUTH__ALERTS__WEBHOOK_URL: alarm.url };
@@ -56,6 +56,7 @@ describe('after every flow', () => {
     await flows.admin('GET', '/metrics', 200);
     dump = await world.database.dump();
     key = await signingKey(world.database);
+    events = (await world.database.ask('SELECT DISTINCT action FROM audit_events')).split('\n');
     flows.secrets.push(['the signing key', key.secret], ['the signing key in PKCS #8', key.der]);
     await world.service.stop();
     log = world.service.program.text('stdout') + world.service.program.text('stderr');
@@ -67,6 +68,12 @@ describe('after every flow', () => {
 
   test('the log at TRACE holds no secret', () => {
     assert.deepEqual(leaks(log, flows.secrets), []);
+  });
+
+  test('the log has a line of every kind of event in the audit log', () => {
+    const told = new Set(world.service.log().map((line) => line.event));
+    assert.ok(events.length > 10, 'events were found');
+    assert.deepEqual(events.filter((event) => !told.has(event)), []);
   });
 
   test('a dump of the database holds no secret', () => {

@@ -88,8 +88,11 @@ async fn let_in(call: &Call, called: &Called) -> Result<Operator, Problem> {
     let operator = match operator(call) {
         Ok(operator) => operator,
         Err(reason) => {
+            let denied = denied(call, reason);
             if call.state.denials.is_first_of_minute(call.now()) {
-                call.state.audit.note(&denied(call, reason)).await;
+                call.state.audit.note(&denied).await;
+            } else {
+                denied.log(None, call.now());
             }
             return Err(Problem::new(Code::InvalidToken));
         }
