@@ -81,7 +81,7 @@
 //!
 //! # What operators see and do
 //!
-//! What one request did is told by [`telemetry`]: its line in the log, its security events.
+//! What one request did is told by [`telemetry`]: its line in the log, its security events, its trace.
 //!
 //! [`http::admin`] is their door, [`operator`] who they are and what each may do. [`audit`] keeps who did what; [`people`] is what they do about one
 //! person: look a phone up, unlock it, erase a user.

@@ -17,6 +17,7 @@ mod requests;
 mod retention;
 mod table;
 mod text;
+mod traces;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -37,6 +38,7 @@ pub use keys::KeyTimes;
 pub use provider::{Call, InFlight};
 use requests::Requests;
 pub use table::{Kind, Metric, TABLE};
+pub use traces::Spans;
 
 /// The media type of [`Metrics::render`] (Prometheus' text format, version 0.0.4).
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -137,6 +139,7 @@ impl Metrics {
         metrics.begin_database();
         metrics.begin_retention();
         metrics.begin_master_key();
+        metrics.begin_traces();
         for refreshed in Refreshed::ALL {
             let labels = [("result", refreshed.name())];
             metrics.counter(table::REFRESHES, &labels).increment(0);

@@ -1,10 +1,15 @@
-//! Logs: one JSON line an event, or readable ones for people.
+//! Logs: one JSON line an event, or readable ones for people. And traces.
 //!
 //! What never goes into a log line, at any level: a phone number, a code, a token, a key, an
-//! address. `tests/e2e/privacy.test.mjs` runs the flows at TRACE and searches for them.
+//! address. `tests/e2e/privacy.test.mjs` runs the flows at TRACE and searches for them, in the log and in what
+//! [`traces`] has sent.
 
+mod collector;
 pub mod events;
+pub mod exporter;
 mod ratio;
+pub mod traces;
+pub mod w3c;
 
 use std::fmt;
 use std::io::{self, IsTerminal as _};

@@ -28,12 +28,13 @@ use crate::otp::Otp;
 use crate::otp::code::CodeError;
 use crate::phone;
 use crate::provider;
-use crate::random::Random;
+use crate::random::{Random, RandomUnavailable};
 use crate::retention::{self, Retention};
 use crate::revocation::Revocations;
 use crate::rules::{Rules, RulesError};
 use crate::secrets::{DeriveError, Keyring, MasterKeys};
 use crate::telemetry::Chain;
+use crate::telemetry::exporter::{Exporter, TracesError};
 use crate::token::keys::{Keeper, KeyError, SigningKeys};
 use crate::verifier::ExpectedError;
 use crate::vitals::Vitals;
@@ -99,6 +100,12 @@ pub enum StartError {
     /// The metrics have no buckets.
     #[error("the metrics could not be set up")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    /// Traces cannot be made.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
+    /// The replica could not be given a name.
+    #[error(transparent)]
+    Random(#[from] RandomUnavailable),
 }
 
 /// A service that listens and waits to be run.
@@ -123,6 +130,7 @@ pub struct App {
     /// The connection over which the revocations are followed.
     follower: PgPool,
     pool: PgPool,
+    exporter: Option<Exporter>,
 }
 
 impl App {
@@ -162,7 +170,9 @@ impl App {
             Arc::clone(&revocations),
             pool.clone(),
         );
-        let state = Data::new(state?);
+        let mut state = state?;
+        let exporter = told::traces(settings, &mut state)?;
+        let state = Data::new(state);
         let serving = Arc::clone(&state.serving);
         let otp = Arc::clone(&state.otp);
         let retention = parts::retention(settings, &state);
@@ -188,6 +198,7 @@ impl App {
             patience: Patience::of(&settings.server),
             follower,
             pool,
+            exporter,
         })
     }
 }

@@ -137,6 +137,7 @@ pub(super) fn state(
         own_tokens,
         documents: Documents::new(&issuer),
         log_sample: told::log_sample(settings, &keyring),
+        traces: None,
         sessions,
         issuer,
         clients,

@@ -5,7 +5,7 @@
 //! | serving | taken | when it is told to stop |
 //! | draining | taken, but `/readyz` fails and each answer closes its connection | after `server.drain_seconds` |
 //! | finishing | no connection is taken; who waits for news is answered | when nothing is in flight, or after `server.shutdown_grace_seconds` |
-//! | ending | the background ends, then the servers, then the database is let go | after three seconds at most |
+//! | ending | the background ends, then the servers, then the database is let go while the last traces leave | after three seconds at most |
 //!
 //! Who is told a second time goes to the last phase at once. A call that is cut off there is as one whose
 //! process died: the table in `lib.rs` says what becomes of it.
@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use futures_util::FutureExt as _;
-use futures_util::future::{join, join3, join4, try_join};
+use futures_util::future::{OptionFuture, join, join3, join4, try_join};
 use socket2::SockRef;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
@@ -30,8 +30,8 @@ use tokio::time::{sleep, timeout};
 use super::App;
 use crate::config;
 
-/// How long each of what runs in the background, idle servers and the connections to the database may take to
-/// end. They wait most of the time, and what the background does can be done again. Our own figure.
+/// How long each of what runs in the background, idle servers, and the connections to the database with the last
+/// traces may take to end. They wait most of the time, and what the background does can be done again. Our own figure.
 const ENDS: Duration = Duration::from_secs(1);
 
 /// How long the thread that accepts connections is given to hear of a pause, of which it does not say when it has:
@@ -104,6 +104,11 @@ impl App {
         stop: impl Future<Output = ()>,
         at_once: impl Future<Output = ()>,
     ) -> io::Result<()> {
+        let (stop_traces, no_more) = oneshot::channel::<()>();
+        let traces = self
+            .exporter
+            .map(|exporter| exporter.follow(no_more.map(drop)));
+        let mut traces = tokio::spawn(OptionFuture::from(traces));
         let (stop_background, stopped) = oneshot::channel::<()>();
         let stopped = stopped.map(drop).shared();
         let revocations = Arc::clone(&self.revocations);
@@ -177,8 +182,15 @@ impl App {
             let stops = join3(public.server.stop(true), admin.server.stop(true), servers);
             let _ = timeout(ENDS, stops).await;
         }
-        if timeout(ENDS, self.pool.close()).await.is_err() {
+        drop(stop_traces);
+        let last = join(timeout(ENDS, self.pool.close()), timeout(ENDS, &mut traces));
+        let (database, flushed) = last.await;
+        if database.is_err() {
             tracing::warn!("connections to the database were cut off");
+        }
+        if flushed.is_err() {
+            traces.abort();
+            tracing::warn!("the last traces were not taken in time");
         }
         match ended {
             Ended::Broken(served) => served,

@@ -1,14 +1,34 @@
-//! What a service tells of itself: metrics and lines of the log.
+//! What a service tells of itself: metrics and traces.
 
 use std::sync::Arc;
 
 use crate::config::Settings;
-use crate::http;
 use crate::http::log_sample::LogSample;
+use crate::http::{self, State};
 use crate::metrics::{Metrics, Names};
+use crate::random;
 use crate::secrets::Keyring;
+use crate::telemetry::exporter::{self, Exporter};
 
 use super::StartError;
+
+/// Lets a service make traces, and returns who takes them to their collector, if there is one.
+pub(super) fn traces(
+    settings: &Settings,
+    state: &mut State,
+) -> Result<Option<Exporter>, StartError> {
+    let Some(endpoint) = settings.telemetry.otlp_endpoint.clone() else {
+        return Ok(None);
+    };
+    let options = exporter::Options {
+        endpoint,
+        sampled: settings.telemetry.trace_sample_ratio,
+        instance: random::uuid_v4(state.random.as_ref())?,
+    };
+    let (traces, exporter) = exporter::start(&options, &state.metrics)?;
+    state.traces = Some(traces);
+    Ok(Some(exporter))
+}
 
 /// A registry that knows what the settings name, and the routes that objectives are set for.
 pub(super) fn metrics(settings: &Settings) -> Result<Metrics, StartError> {

@@ -18,6 +18,8 @@ pub struct Telemetry {
     pub log_level: String,
     /// Where traces go; `None` = nowhere.
     pub otlp_endpoint: Option<Url>,
+    /// Which part of the traces that begin here is kept.
+    pub trace_sample_ratio: Ratio,
     /// Which part of the requests that were answered well enough, and soon enough, the log tells of.
     pub log_sample_ratio: Ratio,
 }
@@ -26,11 +28,13 @@ pub(super) fn read(reader: &mut Reader) -> Read<Telemetry> {
     let log_format = log_format(reader);
     let log_level = log_level(reader);
     let otlp_endpoint = otlp_endpoint(reader);
+    let trace_sample_ratio = ratio(reader, "telemetry.trace_sample_ratio");
     let log_sample_ratio = ratio(reader, "telemetry.log_sample_ratio");
     Ok(Telemetry {
         log_format: log_format?,
         log_level: log_level?,
         otlp_endpoint: otlp_endpoint?,
+        trace_sample_ratio: trace_sample_ratio?,
         log_sample_ratio: log_sample_ratio?,
     })
 }

@@ -28,8 +28,8 @@ use crate::phone::{PhoneError, PhoneNumber};
 use crate::rules::Verdict;
 use crate::seats::{Class, Seat};
 use crate::session::Seen;
-use crate::telemetry::Chain;
 use crate::telemetry::events::{self, ADDRESS_REFUSED, CLIENT_DENIED, Line};
+use crate::telemetry::{Chain, traces};
 
 /// Longest `Idempotency-Key`, in characters.
 const LONGEST_KEY: usize = 128;
@@ -241,11 +241,11 @@ impl Call {
         let call = self.clone();
         let work = work(self);
         let in_flight = call.state.serving.enter();
-        let task = actix_web::rt::spawn(async move {
+        let task = actix_web::rt::spawn(traces::within(traces::current(), async move {
             let outcome = work.await;
             drop(in_flight);
             outcome
-        });
+        }));
         let outcome = task
             .await
             .unwrap_or_else(|error| Err(Problem::internal(&error)));

@@ -33,6 +33,7 @@ pub mod revocations;
 pub mod serving;
 pub mod sessions;
 pub mod token;
+mod trace_context;
 pub mod tutorial;
 mod unread;
 
@@ -67,6 +68,7 @@ use crate::seats::{Class, Seats};
 use crate::secrets::Keyring;
 use crate::session::Sessions;
 use crate::sign_in::SignIn;
+use crate::telemetry::traces::Traces;
 use crate::token::keys::SigningKeys;
 use crate::token::own::OwnTokens;
 use crate::vitals::Vitals;
@@ -140,6 +142,8 @@ pub struct State {
     pub documents: Documents,
     /// Which requests the log tells of.
     pub log_sample: LogSample,
+    /// What makes spans, if there is a collector for them.
+    pub traces: Option<Traces>,
 }
 
 /// A resource of the route table, its paths, and what it is for if it needs the database.

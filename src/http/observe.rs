@@ -18,8 +18,10 @@ use super::State;
 use super::call::TraceId;
 use super::codes::Code;
 use super::problem::Problem;
+use super::trace_context;
 use super::unread::Unread;
 use crate::random;
+use crate::telemetry::traces::{self, Served};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Where the routes begin that gateways call.
@@ -41,8 +43,10 @@ pub async fn observe<B: MessageBody + 'static>(
         .insert(TraceId(Rc::clone(&trace_id)));
 
     let unread = Unread::of(&mut request);
+    let span = trace_context::begin(&state, &request, &trace_id);
+    let work = traces::within(span.as_ref().map(Served::context), next.call(request));
     // Handlers and extractors fail with an answer; nothing below fails without one.
-    let mut response = next.call(request).await?.map_into_boxed_body();
+    let mut response = work.await?.map_into_boxed_body();
     if response.response().error().is_some() || response.status() == 405 {
         response = in_our_words(response, &state, &trace_id);
     }
@@ -74,7 +78,14 @@ pub async fn observe<B: MessageBody + 'static>(
     );
     let route = route.as_deref().unwrap_or("none");
     let status = response.status().as_u16();
+    if let Some(span) = &span {
+        span.end(status);
+    }
     let sample_ratio = state.log_sample.ratio_of(&trace_id, status, elapsed);
+    let ids = span.as_ref().map(Served::ids);
+    let (otel_trace_id, otel_span_id, otel_sampled) = ids.map_or((None, None, None), |ids| {
+        (Some(ids.0), Some(ids.1), Some(ids.2))
+    });
     macro_rules! log {
         ($level:ident) => {
             tracing::$level!(
@@ -84,6 +95,9 @@ pub async fn observe<B: MessageBody + 'static>(
                 status,
                 duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
                 sample_ratio,
+                otel_trace_id,
+                otel_span_id,
+                otel_sampled,
                 "request"
             )
         };

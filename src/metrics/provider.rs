@@ -20,7 +20,8 @@ pub enum Call {
 }
 
 impl Call {
-    fn name(self) -> &'static str {
+    /// The label.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Send => "send",
             Self::Check => "check",

@@ -92,6 +92,7 @@ pub(super) const WALKS: &str = "otp_auth_retention_walks_total";
 pub(super) const SEALED_LEFT: &str = "otp_auth_master_key_rows_left";
 pub(super) const RESEALED: &str = "otp_auth_master_key_rows_resealed_total";
 pub(super) const RESEALING_FAILURES: &str = "otp_auth_master_key_failures_total";
+pub(super) const TRACE_SPANS: &str = "otp_auth_trace_spans_total";
 pub(super) const READY: &str = "otp_auth_ready";
 pub(super) const BUILD: &str = "otp_auth_build_info";
 pub(super) const CPU: &str = "process_cpu_seconds_total";
@@ -342,6 +343,12 @@ pub const TABLE: &[Metric] = &[
         Kind::Counter,
         &[],
         "Turns at sealing rows anew that failed and will be tried again.",
+    ),
+    metric(
+        TRACE_SPANS,
+        Kind::Counter,
+        &["outcome"],
+        "Spans of traces that were sampled, by what became of them.",
     ),
     metric(
         READY,

@@ -14,7 +14,7 @@ use crate::metrics::{self, Queue, Queued, Sms};
 use crate::phone::PhoneNumber;
 use crate::provider::{Accepted, Fault, Message, ProviderError};
 use crate::seats::Seat;
-use crate::telemetry::Chain;
+use crate::telemetry::{Chain, traces};
 
 /// First pause before an outcome that could not be recorded is tried again; each is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -97,7 +97,8 @@ impl Otp {
             Err(error) if error.surely_not_done() => Outcome::NeverLeft { at: now },
             Err(_) => Outcome::Unknown,
         };
-        if let Err(error) = self.store.conclude(&sent, &outcome).await {
+        let recorded = self.store.conclude(&sent, &outcome);
+        if let Err(error) = traces::step("record the outcome", recorded).await {
             tracing::error!(request.id = %sent.request, error = %Chain(&error), "outcome of a send not recorded yet");
             let waits = self.metrics.queued(Queue::Outcomes);
             tokio::spawn(keep_trying(self.store.clone(), (sent, outcome), waits));

@@ -18,6 +18,7 @@ use crate::provider::CodeOwner;
 use crate::random;
 use crate::seats::Seat;
 use crate::secrets::OpenError;
+use crate::telemetry::traces;
 
 /// Somebody asks for one more SMS.
 #[derive(Clone, Debug)]
@@ -69,7 +70,7 @@ impl Otp {
             now,
         };
         let admitted = self.store.admit_again(&more, &asked, &self.policy);
-        let stored = match admitted.await? {
+        let stored = match traces::step("admit the SMS", admitted).await? {
             Again::Admitted(stored, weighed) => {
                 self.note_admitted(&asked, weighed).await;
                 stored

@@ -25,6 +25,7 @@ use crate::provider::ProviderError;
 use crate::random::{self, RandomUnavailable};
 use crate::seats::Seat;
 use crate::secrets::{PhoneIndex, Purpose as Seal, SealError};
+use crate::telemetry::traces;
 
 /// A phone asks for a code.
 #[derive(Clone, Debug)]
@@ -187,7 +188,7 @@ impl Otp {
         let by = asked.by;
 
         let admitted = self.store.admit(&new, &asked, &self.policy);
-        let phone = match admitted.await? {
+        let phone = match traces::step("admit the SMS", admitted).await? {
             Admission::Admitted(begun, weighed) => {
                 self.note_admitted(&asked, weighed).await;
                 begun.phone

@@ -27,6 +27,7 @@ use crate::clock::Clock;
 use crate::limit::GovernorClock;
 use crate::metrics::{self, Metrics};
 use crate::otp::code::Guess;
+use crate::telemetry::traces::{self, Calling};
 
 /// Calls for one SMS or one check at most, the first one counted: enough to outlive one broken
 /// connection attempt, too few to be a storm.
@@ -248,12 +249,21 @@ impl Provider {
         work: BoxFuture<'_, Result<T, ProviderError>>,
     ) -> Result<T, ProviderError> {
         let _flying = self.metrics.provider_in_flight(self.vendor.name());
+        let span = traces::calling(self.vendor.name(), call.name());
+        let work = traces::within(span.as_ref().map(Calling::context), work);
         let started = Instant::now();
         let outcome = timeout_at(deadline.0, work).await;
         let outcome = outcome.unwrap_or(Err(ProviderError::TimedOut));
-        let kind = outcome.as_ref().err().map_or("ok", ProviderError::kind);
-        self.metrics
-            .provider_call(self.vendor.name(), call, kind, started.elapsed());
+        let error = outcome.as_ref().err().map(ProviderError::kind);
+        if let Some(span) = span {
+            span.end(error);
+        }
+        self.metrics.provider_call(
+            self.vendor.name(),
+            call,
+            error.unwrap_or("ok"),
+            started.elapsed(),
+        );
         outcome
     }
 

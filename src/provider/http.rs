@@ -9,6 +9,7 @@ use url::Url;
 
 use super::resolver::CachingResolver;
 use super::{ProviderError, Timeouts};
+use crate::telemetry::traces;
 
 /// Longest answer that is read, in bytes; real ones are below 1 KiB.
 const ANSWER_LIMIT: usize = 64 * 1024;
@@ -84,13 +85,25 @@ pub(super) async fn exchange(request: RequestBuilder) -> Result<Answer, Provider
 
 /// The first half of an exchange: what there is before the body.
 pub(super) async fn begin(request: RequestBuilder) -> Result<Response, ProviderError> {
-    request.send().await.map_err(|error| {
+    let (http, request) = request.build_split();
+    let mut request = request.map_err(broken)?;
+    let (method, url) = (request.method().as_str(), request.url());
+    let span = traces::outgoing(method, url.host_str(), url.port_or_known_default());
+    for (name, value) in span {
+        // Hexadecimal digits, and what a header brought.
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            request.headers_mut().insert(name, value);
+        }
+    }
+    let response = http.execute(request).await.map_err(|error| {
         if error.is_connect() {
             ProviderError::Unreachable(error.without_url())
         } else {
             broken(error)
         }
-    })
+    })?;
+    traces::answered(response.status().as_u16());
+    Ok(response)
 }
 
 /// The second half.

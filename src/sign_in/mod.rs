@@ -25,6 +25,7 @@ use crate::random::{self, Random, RandomUnavailable};
 use crate::seats::Seat;
 use crate::secrets::SealError;
 use crate::session::{SessionError, Sessions, Tokens};
+use crate::telemetry::traces;
 use crate::token::grant::{Granted, Wanted};
 use store::{Noted, Outcome, Tried};
 
@@ -124,10 +125,8 @@ impl SignIn {
             let all = Granted::all(self.client_of(&request)?);
             all.narrowed(&ask.wanted).map_err(SessionError::from)?;
         }
-        let attempt = self
-            .otp
-            .attempt(id, &ask.guess, who, &mut seat, now)
-            .await?;
+        let attempt = self.otp.attempt(id, &ask.guess, who, &mut seat, now);
+        let attempt = traces::step("compare the code", attempt).await?;
         let (request, right, proven, by) = match attempt {
             Attempt::Compared {
                 request,
@@ -172,7 +171,7 @@ impl SignIn {
             sessions_per_user: self.sessions.per_user,
         };
         let settled = store::settle(&self.pool, tried, &self.otp.policy, now);
-        let outcome = settled.await?;
+        let outcome = traces::step("settle the try", settled).await?;
         log::told(&noted, &outcome, now);
         match outcome {
             Outcome::Right { user_id, .. } => {

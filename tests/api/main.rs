@@ -76,6 +76,7 @@ mod stopping;
 mod switches;
 mod test_numbers;
 mod tokens;
+mod traces;
 mod tutorial;
 mod vendor_bytes;
 mod vendor_checks;

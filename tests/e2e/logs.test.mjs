@@ -1,13 +1,16 @@
-// What the log tells of single requests.
+// What the log tells of single requests, and how it leads to their traces.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
+import { Collector } from './support/collector.mjs';
 import { get, post } from './support/http.mjs';
 import { logIn } from './support/login.mjs';
 import { World, secretHash } from './support/service.mjs';
 
 const PHONE = '+919876543210';
+const TRACE = '0af7651916cd43dd8448eb211c80319c';
+const SPAN = 'b7ad6b7169203331';
 /** More than a second has lines for. */
 const FLOOD = 200;
 
@@ -23,25 +26,35 @@ secret_hash = "${secretHash('0123456789abcdef0123456789abcdef')}"
 `;
 
 describe('the log of a service', () => {
-  let world;
+  let world, collector;
   before(async () => {
+    collector = await Collector.listen();
     world = await World.start({
       config: CONFIG,
       env: {
+        ...collector.env,
+        OTP_AUTH__SERVER__TRUSTED_PROXIES: '127.0.0.1',
         OTP_AUTH__LIMITS__IP__SENDS_PER_MINUTE: '1',
       },
     });
   });
   after(async () => {
     await world?.stop();
+    collector?.stop();
   });
 
-  test('has one line for a request', async () => {
-    await get(`${world.service.url}/v1/sessions`, { headers: { 'x-request-id': 'a-request' } });
+  test('has one line for a request, from which its trace is found', async () => {
+    const headers = { 'x-request-id': 'a-request', traceparent: `00-${TRACE}-${SPAN}-01` };
+    await get(`${world.service.url}/v1/sessions`, { headers });
 
     const line = await world.service.logged({ message: 'request', trace_id: 'a-request' });
     assert.deepEqual(
-      [line.method, line.route, line.status, line.sample_ratio], ['GET', '/v1/sessions', 401, 1]);
+      [line.method, line.route, line.status, line.sample_ratio, line.otel_trace_id, line.otel_sampled],
+      ['GET', '/v1/sessions', 401, 1, TRACE, true]);
+    assert.match(line.otel_span_id, /^[0-9a-f]{16}$/);
+    assert.notEqual(line.otel_span_id, SPAN);
+    await collector.has(line.otel_span_id);
+    await collector.has('a-request');
   });
 
   test('has a line for each event of a login, and for what is refused beside it', async () => {

@@ -1,5 +1,5 @@
-// What every flow leaves behind: the log at its most talkative, a backup of the database, the metrics and
-// what operators are shown and told hold no number, code, token, receipt, key or address (security.md 9
+// What every flow leaves behind: the log at its most talkative, all traces, a backup of the database, the metrics
+// and what operators are shown and told hold no number, code, token, receipt, key or address (security.md 9
 // and 10).
 
 import assert from 'node:assert/strict';
@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test';
 
 import { Alarm, CONFIG, ENV, Flows } from './support/flows.mjs';
 import * as guard from './support/guard_flows.mjs';
+import { Collector } from './support/collector.mjs';
 import * as session from './support/session_flows.mjs';
 import { leaks, spellings } from './support/search.mjs';
 import { MASTER_KEY, World } from './support/service.mjs';
@@ -29,10 +30,11 @@ async function signingKey(database) {
 }
 
 describe('after every flow', () => {
-  let world, alarm, flows, key, log, dump, events;
+  let world, alarm, collector, flows, key, log, dump, events;
   before(async () => {
     alarm = await Alarm.listen();
-    const env = { ...ENV, OTP_AUTH__ALERTS__WEBHOOK_URL: alarm.url };
+    collector = await Collector.listen();
+    const env = { ...ENV, ...collector.env, OTP_AUTH__ALERTS__WEBHOOK_URL: alarm.url };
     world = await World.start({ config: CONFIG, env });
     flows = new Flows(world);
     await flows.v1();
@@ -64,10 +66,15 @@ describe('after every flow', () => {
   after(async () => {
     await world?.stop();
     alarm?.stop();
+    collector?.stop();
   });
 
   test('the log at TRACE holds no secret', () => {
     assert.deepEqual(leaks(log, flows.secrets), []);
+  });
+
+  test('the traces hold no secret', () => {
+    assert.deepEqual(leaks(collector.text(), flows.secrets), []);
   });
 
   test('the log has a line of every kind of event in the audit log', () => {
@@ -90,6 +97,7 @@ describe('after every flow', () => {
     assert.ok(leaks(dump, ids).length > 0);
     const routes = ['/v1/otp/send', '/v1/otp/{request_id}', '/auth/verify-otp/'];
     assert.equal(leaks(log, routes.map((route) => ['a route', route])).length, routes.length);
+    assert.equal(leaks(collector.text(), routes.map((route) => ['a route', route])).length, routes.length);
     const shown = flows.shown.join('\n');
     const parts = ['kill_switch', 'spend.warning', 'user.erase', 'test_number.use', 'session.end',
       'refresh_token_reuse', 'signing_key.revoke', '# TYPE otp_auth_'];

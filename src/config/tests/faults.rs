@@ -4,7 +4,7 @@ use super::{DEVELOPMENT, fault_of, load};
 use crate::config::Settings;
 
 /// A key, a value it cannot have, and the text of the fault.
-const UNUSABLE: [(&str, &str, &str); 45] = [
+const UNUSABLE: [(&str, &str, &str); 46] = [
     (
         "server.bind",
         "8080",
@@ -225,6 +225,11 @@ const UNUSABLE: [(&str, &str, &str); 45] = [
         "telemetry.otlp_endpoint",
         "collector:4318",
         "is not an address; write it like https://auth.example.com",
+    ),
+    (
+        "telemetry.trace_sample_ratio",
+        "1.5",
+        "\"1.5\" must be a number from 0 to 1",
     ),
     (
         "telemetry.log_sample_ratio",

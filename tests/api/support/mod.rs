@@ -5,6 +5,7 @@ mod admin;
 mod answer;
 pub(crate) mod bench;
 mod clock;
+pub(crate) mod collector;
 mod cut;
 pub(crate) mod doctor;
 pub(crate) mod doorman;
