@@ -71,6 +71,7 @@ mod send;
 mod session_ends;
 mod sessions;
 mod signing_keys;
+mod slow_callers;
 mod status;
 mod stopping;
 mod switches;
