@@ -123,7 +123,7 @@ describe('otp-auth serve', () => {
     const unnamed = await post(`${world.service.url}/v1/otp/verify`, {});
 
     const line = async (trace_id) => {
-      const found = await world.service.logged({ trace_id });
+      const found = await world.service.logged({ message: 'request', trace_id });
       assert.ok(Number.isInteger(found.duration_us) && found.duration_us > 0);
       assert.ok(!Number.isNaN(Date.parse(found.timestamp)));
       return [found.level, found.method, found.route, found.status];
@@ -136,7 +136,7 @@ describe('otp-auth serve', () => {
 
     for (const name of ['a.1', 'a.2', 'a.3', trace]) {
       const lines = world.service.log().filter((found) => found.trace_id === name);
-      assert.equal(lines.length, 1);
+      assert.equal(lines.filter(({ message }) => message === 'request').length, 1);
     }
   });
 
@@ -156,7 +156,8 @@ describe('otp-auth serve', () => {
     assert.deepEqual(await service.program.ended(), { code: 0, signal: null });
 
     const told = service.log().filter((line) => (
-      [STOPPING, 'stopped'].includes(line.message) || line.trace_id === 'in-flight'));
+      [STOPPING, 'stopped'].includes(line.message)
+        || (line.message === 'request' && line.trace_id === 'in-flight')));
     assert.deepEqual(told.map((line) => line.status ?? line.message), [STOPPING, 201, 'stopped']);
     await assert.rejects(get(`${service.url}/.well-known/jwks.json`));
     const row = `SELECT delivery FROM otp_requests WHERE id = '${body.request_id}'`;
