@@ -61,16 +61,7 @@ impl Class {
         }
     }
 
-    fn of<T>(self, all: &PerClass<T>) -> &T {
-        let [send, session, login] = all;
-        match self {
-            Self::Send => send,
-            Self::Session => session,
-            Self::Login => login,
-        }
-    }
-
-    fn of_mut<T>(self, all: &mut PerClass<T>) -> &mut T {
+    fn line(self, all: &mut [Line; 3]) -> &mut Line {
         let [send, session, login] = all;
         match self {
             Self::Send => send,
@@ -79,9 +70,6 @@ impl Class {
         }
     }
 }
-
-/// One for each class, in the order of [`Class::ALL`].
-type PerClass<T> = [T; 3];
 
 /// Why there is no seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,16 +107,21 @@ pub struct NoSeat {
 /// The seats of a process.
 pub struct Seats {
     room: Mutex<Room>,
-    /// Seats taken at most while one of the class may still take one.
-    most: PerClass<usize>,
     patience: Duration,
     metrics: Arc<Metrics>,
 }
 
-#[derive(Default)]
 struct Room {
     taken: usize,
-    waiting: PerClass<VecDeque<Waiting>>,
+    /// One for each class, in the order of [`Class::ALL`].
+    lines: [Line; 3],
+}
+
+/// Those of a class.
+struct Line {
+    /// So many seats are taken when there is none for them.
+    most: usize,
+    waiting: VecDeque<Waiting>,
 }
 
 struct Waiting {
@@ -170,10 +163,13 @@ impl Seats {
         {
             metrics.calls_shed(class.name(), why.name(), 0);
         }
+        // An eighth is kept from all, a quarter from all but logins, and three eighths from sends.
+        let lines = [but(3), but(2), but(1)].map(|most| Line {
+            most,
+            waiting: VecDeque::new(),
+        });
         Arc::new(Self {
-            room: Mutex::default(),
-            // An eighth is kept from all, a quarter from all but logins, and three eighths from sends.
-            most: [but(3), but(2), but(1)],
+            room: Mutex::new(Room { taken: 0, lines }),
             patience,
             metrics,
         })
@@ -196,12 +192,13 @@ impl Seats {
     /// A seat, or a place among those who wait.
     fn ask(self: &Arc<Self>, class: Class) -> Result<Result<Seat, oneshot::Receiver<Seat>>, Shed> {
         let mut room = self.room();
-        if room.taken < *class.of(&self.most) {
-            room.taken += 1;
+        let Room { taken, lines } = &mut *room;
+        let line = class.line(lines);
+        if *taken < line.most {
+            *taken += 1;
             return Ok(Ok(Seat(Some(Arc::clone(self)))));
         }
-        let waiting = class.of_mut(&mut room.waiting);
-        drop_those_who_left(waiting);
+        let waiting = line.who_waits();
         if waiting.len() >= MOST_WAITING {
             return Err(Shed::Full);
         }
@@ -217,7 +214,7 @@ impl Seats {
 
     /// Somebody gave up his seat: it is the next one's.
     fn left(self: &Arc<Self>) {
-        let next = self.room().next(&self.most);
+        let next = self.room().next();
         if let Some(next) = next {
             // One who has left meanwhile gives it back, which comes here again.
             drop(next.turn.send(Seat(Some(Arc::clone(self)))));
@@ -239,9 +236,7 @@ impl Seats {
     /// How many wait, of a class.
     pub fn waiting(&self, class: Class) -> usize {
         let mut room = self.room();
-        let waiting = class.of_mut(&mut room.waiting);
-        drop_those_who_left(waiting);
-        waiting.len()
+        class.line(&mut room.lines).who_waits().len()
     }
 
     fn room(&self) -> MutexGuard<'_, Room> {
@@ -251,24 +246,30 @@ impl Seats {
 
 impl Room {
     /// Takes back a seat; who may have it, for whom it is taken again.
-    fn next(&mut self, most: &PerClass<usize>) -> Option<Waiting> {
+    fn next(&mut self) -> Option<Waiting> {
         self.taken -= 1;
         let next = Class::ALL.into_iter().rev().find_map(|class| {
-            if self.taken >= *class.of(most) {
+            let line = class.line(&mut self.lines);
+            if self.taken >= line.most {
                 return None;
             }
-            let waiting = class.of_mut(&mut self.waiting);
-            drop_those_who_left(waiting);
-            waiting.pop_front()
+            line.who_waits().pop_front()
         });
         self.taken += usize::from(next.is_some());
         next
     }
 }
 
-/// All wait for the same time, so whoever gave up first is the first.
-fn drop_those_who_left(waiting: &mut VecDeque<Waiting>) {
-    while waiting.front().is_some_and(|first| first.turn.is_closed()) {
-        waiting.pop_front();
+impl Line {
+    /// Without those who left. All wait for the same time, so whoever gave up first is the first.
+    fn who_waits(&mut self) -> &mut VecDeque<Waiting> {
+        while self
+            .waiting
+            .front()
+            .is_some_and(|first| first.turn.is_closed())
+        {
+            self.waiting.pop_front();
+        }
+        &mut self.waiting
     }
 }
