@@ -56,11 +56,6 @@ async fn stuck(
     stuck
 }
 
-async fn authorize(app: &Instance, token: &str) -> u16 {
-    let request = app.request(Method::GET, "/v1/authorize");
-    Answer::of(request.bearer_auth(token)).await.status
-}
-
 async fn refresh(app: &Instance, token: &str) -> Answer {
     app.post("/v1/token/refresh", &json!({"refresh_token": token}))
         .await
@@ -101,10 +96,11 @@ async fn sends_are_told_to_come_back_while_logins_go_on(
     let next = refresh(&app, &login.text("refresh_token")).await;
     assert_eq!(next.status, 200, "{}", next.body);
     let token = next.text("access_token");
-    assert_eq!(authorize(&app, &token).await, 200);
+    let hook = app.bearer(Method::GET, "/v1/authorize", &token).await;
+    assert_eq!(hook.status, 200);
     assert_eq!(app.get("/.well-known/jwks.json").await.status, 200);
-    let sessions = app.request(Method::GET, "/v1/sessions");
-    assert_eq!(Answer::of(sessions.bearer_auth(&token)).await.status, 200);
+    let sessions = app.bearer(Method::GET, "/v1/sessions", &token).await;
+    assert_eq!(sessions.status, 200);
     assert_eq!(shed(&app, "send", "late").await, "3");
     assert_eq!(shed(&app, "login", "late").await, "0");
 
@@ -123,8 +119,7 @@ async fn the_hook_the_keys_and_operators_are_served_when_no_login_is(
 ) {
     let world = World::new(connect).await;
     let app = world.instance_with(&SETTINGS, "").await;
-    let first = app.sent(PHONE).await;
-    let login = app.verify(&first, &world.code(PHONE)).await;
+    let login = world.log_in(&app, PHONE).await;
     let (token, next) = (login.text("access_token"), login.text("refresh_token"));
     let request = app.sent(OTHER_PHONE).await;
     let held = hold(&world, &request).await;
@@ -133,21 +128,15 @@ async fn the_hook_the_keys_and_operators_are_served_when_no_login_is(
 
     let refused = refresh(&app, &next).await;
     assert_eq!(refused.problem(), (503, "service_unavailable".to_owned()));
-    let form = app
-        .request(Method::POST, "/v1/token")
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(format!(
-            "grant_type=refresh_token&refresh_token={next}&client_id=web"
-        ));
-    let form = Answer::of(form).await;
+    let form = app.refresh(&next).await;
     assert_eq!(form.status, 503);
     assert_eq!(form.json()["error"], "temporarily_unavailable");
     assert_eq!(form.header("retry-after"), "1");
-    let sessions = app.request(Method::GET, "/v1/sessions");
-    let sessions = Answer::of(sessions.bearer_auth(&token)).await;
+    let sessions = app.bearer(Method::GET, "/v1/sessions", &token).await;
     assert_eq!(sessions.problem(), (503, "service_unavailable".to_owned()));
 
-    assert_eq!(authorize(&app, &token).await, 200);
+    let hook = app.bearer(Method::GET, "/v1/authorize", &token).await;
+    assert_eq!(hook.status, 200);
     assert_eq!(app.get("/.well-known/jwks.json").await.status, 200);
     assert_eq!(app.admin_get("/readyz").await.status, 200);
     let sessions = format!("/admin/v1/users/{}/sessions", login.text("subject"));

@@ -33,11 +33,6 @@ const ms = (value) => `${value.toFixed(0)} ms`;
 const phone = () => `+9198760${String(10_000 + (phones += 1))}`;
 const bearer = (token) => ({ authorization: `Bearer ${token}` });
 
-async function metric(name, { service } = place) {
-  const { body } = await get(`http://${service.adminAddress}/metrics`);
-  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(body)?.[1]);
-}
-
 async function timed(work) {
   const began = performance.now();
   const made = await work();
@@ -108,24 +103,25 @@ async function meanwhile(t, what, at, work) {
 describe('connections', () => {
   test('10,000 that say nothing', async (t) => {
     const [, other] = all.places;
-    const memory = await metric('process_resident_memory_bytes', other);
+    const memory = await other.metric('process_resident_memory_bytes');
     // Or as many as this machine lets one process have files.
-    const many = Math.min(10_000, await metric('process_max_fds', other) - 1000);
+    const many = Math.min(10_000, await other.metric('process_max_fds') - 1000);
     await meanwhile(t, `${many} idle connections`, other, async () => {
       const [opened, sockets] = await timed(() => openMany(other.port, many));
       let files;
       await other.service.program.ready(async () => {
-        files = await metric('process_open_fds', other);
+        files = await other.metric('process_open_fds');
         return files > many;
       });
-      const each = (await metric('process_resident_memory_bytes', other) - memory) / many;
+      const each = (await other.metric('process_resident_memory_bytes') - memory) / many;
       closeAll(sockets);
       return `opened in ${ms(opened)}, ${files} open files, ${(each / 1000).toFixed(1)} kB each`;
     });
   });
 
   test('1,000 whose heads never end, and 1,000 whose bodies do not', async (t) => {
-    const body = 'POST /v1/otp/send HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n\r\n';
+    const kind = 'Content-Type: application/json';
+    const body = `POST /v1/otp/send HTTP/1.1\r\nHost: a\r\n${kind}\r\nContent-Length: 9999\r\n\r\n`;
     for (const [what, head] of [['heads', 'GET / HTTP/1.1\r\nX: '], ['bodies', body]]) {
       await meanwhile(t, `1,000 slow ${what}, a byte each 500 ms`, place, async () => {
         const sockets = await openMany(port, 1000);
@@ -143,7 +139,7 @@ describe('connections', () => {
         socket.pause();
         socket.write('GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(20));
       }
-      const memory = await metric('process_resident_memory_bytes');
+      const memory = await place.metric('process_resident_memory_bytes');
       const [took] = await timed(() => logIn(place.service, all.sandbox, phone()));
       closeAll(sockets);
       return `${(memory / 1e6).toFixed(0)} MB resident, a login beside them took ${ms(took)}`;
@@ -170,7 +166,8 @@ describe('floods', () => {
     const verifies = [];
     for (const [id, number] of codes) {
       const code = await all.sandbox.code(number);
-      const [took, { status, body }] = await timed(() => post(`${service.url}/v1/otp/verify`, { request_id: id, code }));
+      const verify = () => post(`${service.url}/v1/otp/verify`, { request_id: id, code });
+      const [took, { status, body }] = await timed(verify);
       assert.equal(status, 200);
       verifies.push(took);
       const [again] = await timed(() => refresh(service, body.refresh_token));
@@ -189,7 +186,7 @@ describe('bodies and heads', () => {
   const head = (length) => 'POST /v1/otp/send HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n' + length;
 
   test('that are too long are refused before they are read', async (t) => {
-    const memory = await metric('process_resident_memory_bytes');
+    const memory = await place.metric('process_resident_memory_bytes');
     const told = [];
     for (const [what, bytes, status] of [
       ['a gigabyte announced', head('Content-Length: 1000000000\r\n\r\n'), 413],
@@ -202,7 +199,7 @@ describe('bodies and heads', () => {
       told.push(`${what}: ${answer ?? 'closed'}, closed after ${ms(took)} and ${(taken / 1e6).toFixed(1)} MB`);
       assert.ok([status, undefined].includes(answer), `${what}: ${text.slice(0, 200)}`);
     }
-    const grown = await metric('process_resident_memory_bytes') - memory;
+    const grown = await place.metric('process_resident_memory_bytes') - memory;
     t.diagnostic(`${told.join('; ')}; the service grew by ${(grown / 1e6).toFixed(1)} MB`);
     assert.ok(grown < 50e6);
   });

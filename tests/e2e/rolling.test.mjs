@@ -97,13 +97,9 @@ describe('over PgBouncer in transaction mode', () => {
   });
 
   test('one replica removes what is over, and fails at nothing', async () => {
-    const metric = async ({ service }, name) => {
-      const { body } = await get(`http://${service.adminAddress}/metrics`);
-      return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(body)?.[1]);
-    };
-    const leads = () => Promise.all(all.places.map((place) => metric(place, 'otp_auth_retention_leads')));
+    const leads = () => Promise.all(all.places.map((place) => place.metric('otp_auth_retention_leads')));
     await all.proxy.ready(async () => (await leads()).join() === '1,0' || (await leads()).join() === '0,1');
-    for (const place of all.places) assert.equal(await metric(place, 'otp_auth_retention_failures_total'), 0);
+    for (const place of all.places) assert.equal(await place.metric('otp_auth_retention_failures_total'), 0);
     const partitions = await all.database.ask(`
       SELECT count(*) FROM pg_inherits WHERE inhparent = 'otp_requests'::regclass`);
     assert.ok(Number(partitions) > 2, partitions);

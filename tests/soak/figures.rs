@@ -33,7 +33,8 @@ impl Line {
         megabytes(self.weight.bytes.iter().sum())
     }
 
-    fn audit(&self) -> f64 {
+    /// The audit log.
+    pub(crate) fn audit(&self) -> f64 {
         megabytes(self.weight.bytes[1])
     }
 

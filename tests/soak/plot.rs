@@ -17,9 +17,7 @@ type Curve = (&'static str, &'static str, fn(&Line) -> f64);
 pub(crate) fn svg(figures: &Figures) -> String {
     let room: [Curve; 3] = [
         ("all", "#1f4e79", Line::total),
-        ("audit_events", "#c55a11", |line| {
-            megabytes(line.weight.bytes[1])
-        }),
+        ("audit_events", "#c55a11", Line::audit),
         ("otp_requests", "#548235", |line| {
             megabytes(line.weight.bytes[0])
         }),

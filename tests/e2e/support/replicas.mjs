@@ -92,6 +92,12 @@ class Place {
     return end;
   }
 
+  /** A metric, by its name and labels. */
+  async metric(series) {
+    const { body } = await get(`http://${this.service.adminAddress}/metrics`);
+    return Number(body.split('\n').find((line) => line.startsWith(`${series} `))?.split(' ')[1]);
+  }
+
   admin(method, path, json) {
     const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
     return call(method, `http://${this.service.adminAddress}${path}`, { json, headers });
