@@ -8,9 +8,11 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+
+use super::raw::read_request;
 
 /// How it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,26 +63,7 @@ impl Collector {
     async fn serve(&self, mut call: TcpStream) -> Option<()> {
         let mut bytes = Vec::new();
         loop {
-            let head = loop {
-                let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
-                if let Some(end) = end {
-                    break String::from_utf8(bytes.drain(..end + 4).collect()).unwrap();
-                }
-                if call.read_buf(&mut bytes).await.ok()? == 0 {
-                    return None;
-                }
-            };
-            let length = head.lines().find_map(|line| {
-                let (name, value) = line.split_once(": ")?;
-                name.eq_ignore_ascii_case("content-length").then_some(value)
-            });
-            let length: usize = length.unwrap().parse().unwrap();
-            while bytes.len() < length {
-                if call.read_buf(&mut bytes).await.ok()? == 0 {
-                    return None;
-                }
-            }
-            let body = bytes.drain(..length).collect();
+            let (head, body) = read_request(&mut call, &mut bytes).await?;
             let manner = *self.manner.lock().unwrap();
             self.posts.send_modify(|posts| posts.push((head, body)));
             let answer = match manner {

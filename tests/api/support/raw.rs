@@ -65,30 +65,46 @@ pub(crate) struct Request {
 impl Request {
     /// Reads one; `None` if the caller left first.
     pub(crate) async fn read(call: &mut TcpStream) -> Option<Self> {
-        let mut bytes = Vec::new();
-        loop {
-            let text = String::from_utf8_lossy(&bytes);
-            if let Some((head, body)) = text.split_once("\r\n\r\n") {
-                let request = Self {
-                    head: head.to_owned(),
-                    body: body.to_owned(),
-                };
-                let length = request.header("content-length").unwrap_or("0");
-                if body.len() >= length.parse::<usize>().unwrap() {
-                    return Some(request);
-                }
-            }
-            if call.read_buf(&mut bytes).await.ok()? == 0 {
-                return None;
-            }
-        }
+        let (head, body) = read_request(call, &mut Vec::new()).await?;
+        let body = String::from_utf8_lossy(&body).into_owned();
+        Some(Self { head, body })
     }
 
     pub(crate) fn header(&self, wanted: &str) -> Option<&str> {
-        let lines = self.head.lines().skip(1);
-        let mut headers = lines.filter_map(|line| line.split_once(": "));
-        headers.find_map(|(name, value)| name.eq_ignore_ascii_case(wanted).then_some(value))
+        header(&self.head, wanted)
     }
+}
+
+fn header<'a>(head: &'a str, wanted: &str) -> Option<&'a str> {
+    let lines = head.lines().skip(1);
+    let mut headers = lines.filter_map(|line| line.split_once(": "));
+    headers.find_map(|(name, value)| name.eq_ignore_ascii_case(wanted).then_some(value))
+}
+
+/// Reads the next request of a connection: its head, without the empty line, and its body. `bytes` is what was read
+/// and is not of one yet. `None` if the caller left first.
+pub(crate) async fn read_request(
+    call: &mut TcpStream,
+    bytes: &mut Vec<u8>,
+) -> Option<(String, Vec<u8>)> {
+    let end = loop {
+        if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            break end;
+        }
+        if call.read_buf(bytes).await.ok()? == 0 {
+            return None;
+        }
+    };
+    let head: Vec<u8> = bytes.drain(..end + 4).take(end).collect();
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let length = header(&head, "content-length").unwrap_or("0");
+    let length: usize = length.parse().unwrap();
+    while bytes.len() < length {
+        if call.read_buf(bytes).await.ok()? == 0 {
+            return None;
+        }
+    }
+    Some((head, bytes.drain(..length).collect()))
 }
 
 /// A running one. It stops with its last handle.
