@@ -50,8 +50,8 @@ pub(super) fn read(reader: &mut Reader, texts: bool) -> Read<StartMessaging> {
     let app_name = app_name(reader);
     let connect_timeout = reader.millis("startmessaging.connect_timeout_ms", 10..=60_000);
     let timeout = reader.millis("startmessaging.timeout_ms", 10..=60_000);
-    let requests_per_second = reader.positive("startmessaging.requests_per_second", 1000);
-    let burst = reader.positive("startmessaging.burst", 10_000);
+    let requests_per_second = reader.positive("startmessaging.requests_per_second", 100_000);
+    let burst = reader.positive("startmessaging.burst", 100_000);
 
     if let (Ok(whole), Ok(connect)) = (timeout, connect_timeout)
         && whole < connect

@@ -1,0 +1,434 @@
+//! What is measured, and in which order.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+
+use crate::arguments::{Wanted, What};
+use crate::cluster::{Cluster, FLOOR, SERVICE};
+use crate::process::Process;
+use crate::service::{KID, Setup};
+use crate::table::{Table, Target, median, milliseconds, rewrite};
+use crate::wrk::{CONNECTIONS, Load, THREADS, Told};
+use crate::{Failure, bulk, lasting, machine, say, tokens};
+
+/// Requests that a verify run uses up; each is a send beforehand.
+const VERIFIES: u32 = 15_000;
+/// Tokens that a hook run with new ones uses up, at most.
+const TOKENS: u32 = 120_000;
+/// Tokens that gateways show again and again.
+const SEEN: u32 = 1000;
+
+/// Lets the same phones be sent to again.
+const FORGET: &str = "DELETE FROM phone_throttles WHERE live_request_id IS NOT NULL;
+    TRUNCATE otp_requests, address_throttles, sms_counters";
+
+/// Everything around a run.
+pub(crate) struct World {
+    pub(crate) wanted: Wanted,
+    pub(crate) cluster: Cluster,
+    pub(crate) setup: Setup,
+    /// Answers at once.
+    pub(crate) vendor: Process,
+    pub(crate) directory: PathBuf,
+    pub(crate) codes: PathBuf,
+}
+
+/// Who is measured.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Floor,
+    Service,
+}
+
+impl Side {
+    pub(crate) fn send(self) -> &'static str {
+        match self {
+            Self::Floor => "/send",
+            Self::Service => "/v1/otp/send",
+        }
+    }
+
+    fn verify(self) -> &'static str {
+        match self {
+            Self::Floor => "/verify",
+            Self::Service => "/v1/otp/verify",
+        }
+    }
+}
+
+/// Takes the figures that are wanted, and tells whether all reached their targets.
+pub(crate) async fn run(wanted: Wanted) -> Result<bool, Failure> {
+    // In memory: what is written here is no part of what is measured.
+    let directory = PathBuf::from(format!("/dev/shm/otp-auth-load-{}", std::process::id()));
+    fs::create_dir_all(&directory)?;
+    let cluster = Cluster::start().await?;
+    let taken = tokio::select! {
+        taken = take(wanted, &directory, cluster) => taken,
+        signal = tokio::signal::ctrl_c() => Err(signal.map_or_else(Failure::from, |()| "stopped".into())),
+    };
+    fs::remove_dir_all(&directory)?;
+    taken
+}
+
+async fn take(
+    wanted: Wanted,
+    directory: &std::path::Path,
+    cluster: Cluster,
+) -> Result<bool, Failure> {
+    let codes = directory.join("codes");
+    File::create(&codes)?;
+    let vendor = vendor(0, &codes).await?;
+    let setup =
+        Setup::prepare(wanted.program.clone(), directory, (&cluster, &vendor.url())).await?;
+    let world = World {
+        wanted,
+        cluster,
+        setup,
+        vendor,
+        directory: directory.to_owned(),
+        codes,
+    };
+    let mut table = Table::default();
+    let machine = machine::describe(&world.cluster).await?;
+    say(&machine);
+    world.take(&mut table).await?;
+    let text = format!("{}\n{machine}\n", table.markdown());
+    say(&text);
+    if let Some(file) = &world.wanted.markdown {
+        rewrite(file, &text)?;
+    }
+    world.cluster.stop().await?;
+    Ok(table.passes())
+}
+
+/// Starts a vendor.
+pub(crate) async fn vendor(latency_ms: u64, codes: &std::path::Path) -> Result<Process, Failure> {
+    let codes = codes.to_str().ok_or("no path")?;
+    Process::role(&[
+        "vendor",
+        "--latency-ms",
+        &latency_ms.to_string(),
+        "--codes",
+        codes,
+    ])
+    .await
+}
+
+impl World {
+    async fn take(&self, table: &mut Table) -> Result<(), Failure> {
+        let wants = |what| self.wanted.wants(what);
+        if wants(What::Size) {
+            let bytes = u32::try_from(fs::metadata(&self.wanted.program)?.len())?;
+            let megabytes = f64::from(bytes) / 1e6;
+            table.add(
+                "release binary",
+                (megabytes, "MB", Target::AtMost(20.0)),
+                "",
+            );
+        }
+        if wants(What::Start) {
+            self.starts(table).await?;
+        }
+        if wants(What::Send) || wants(What::Latency) {
+            self.sends(table).await?;
+        }
+        if wants(What::Verify) {
+            self.verifies(table).await?;
+        }
+        if wants(What::Login) {
+            self.logins(table).await?;
+        }
+        if wants(What::HookSeen) {
+            self.hooks(table, false).await?;
+        }
+        if wants(What::HookNew) {
+            self.hooks(table, true).await?;
+        }
+        if wants(What::Memory) {
+            lasting::memory(self, table).await?;
+        }
+        if wants(What::Replicas) {
+            lasting::replicas(self, table).await?;
+        }
+        if wants(What::Full) {
+            bulk::full(self, table).await?;
+        }
+        Ok(())
+    }
+
+    async fn starts(&self, table: &mut Table) -> Result<(), Failure> {
+        let mut took = Vec::new();
+        for _ in 0..self.wanted.runs {
+            let database = self.cluster.url(SERVICE);
+            let start = self.setup.time_start(&database, &self.vendor.url()).await?;
+            took.push(milliseconds(start));
+        }
+        table.add(
+            "cold start to the first 200",
+            (median(took), "ms", Target::AtMost(150.0)),
+            "",
+        );
+        Ok(())
+    }
+
+    async fn sends(&self, table: &mut Table) -> Result<(), Failure> {
+        let (mut floor, mut ours) = (Vec::new(), Vec::new());
+        for _ in 0..self.wanted.runs {
+            floor.push(self.send_rate(Side::Floor, FLOOR, 0).await?.0);
+            ours.push(self.send_rate(Side::Service, SERVICE, 0).await?.0);
+        }
+        ratio(table, "sends/s", (floor.clone(), ours.clone()), 0.75);
+        if !self.wanted.wants(What::Latency) {
+            return Ok(());
+        }
+        let pause = |rates: Vec<f64>| f64::from(CONNECTIONS) / (median(rates) / 2.0) * 1000.0;
+        let (floor_pause, our_pause) = (pause(floor), pause(ours));
+        let (mut floor, mut ours) = (Vec::new(), Vec::new());
+        for _ in 0..self.wanted.runs {
+            floor.push(
+                self.send_rate(Side::Floor, FLOOR, whole(floor_pause))
+                    .await?
+                    .1,
+            );
+            ours.push(
+                self.send_rate(Side::Service, SERVICE, whole(our_pause))
+                    .await?
+                    .1,
+            );
+        }
+        let p99 =
+            |told: &[Told]| median(told.iter().map(|told| milliseconds(told.p99())).collect());
+        let p50 =
+            |told: &[Told]| median(told.iter().map(|told| milliseconds(told.p50())).collect());
+        let details = format!(
+            "floor {:.1} ms (median {:.1}), ours {:.1} ms (median {:.1})",
+            p99(&floor),
+            p50(&floor),
+            p99(&ours),
+            p50(&ours)
+        );
+        let times = p99(&ours) / p99(&floor);
+        table.add(
+            "p99 of a send at half the rate, as times the floor's",
+            (times, "", Target::AtMost(3.0)),
+            details,
+        );
+        Ok(())
+    }
+
+    /// Sends a second over a copy of a database.
+    pub(crate) async fn send_rate(
+        &self,
+        side: Side,
+        database: &str,
+        pause: u32,
+    ) -> Result<(f64, Told), Failure> {
+        let server = self.start(side, database).await?;
+        let told = self.send(&server, side, pause).await?;
+        server.end().await?;
+        Ok((told.rate(), told))
+    }
+
+    /// The same of the service, over the database itself: it is too large to be copied each time.
+    pub(crate) async fn send_rate_in(&self, database: &str) -> Result<f64, Failure> {
+        let url = self.cluster.url(database);
+        let server = self.setup.start(&url, &self.vendor.url()).await?;
+        let told = self.send(&server, Side::Service, 0).await?;
+        server.end().await?;
+        self.cluster.execute(database, FORGET.to_owned()).await?;
+        Ok(told.rate())
+    }
+
+    async fn send(&self, server: &Process, side: Side, pause: u32) -> Result<Told, Failure> {
+        self.send_for(server, side, (1, 0, 900_000_000)).await?;
+        self.send_for(server, side, (self.wanted.seconds, pause, 0))
+            .await
+    }
+
+    async fn send_for(
+        &self,
+        server: &Process,
+        side: Side,
+        (seconds, pause, start): (u32, u32, u32),
+    ) -> Result<Told, Failure> {
+        let options = [
+            ("path", side.send().to_owned()),
+            ("pause", pause.to_string()),
+            ("start", start.to_string()),
+        ];
+        self.load(server, "send.lua", seconds, &options).await
+    }
+
+    async fn verifies(&self, table: &mut Table) -> Result<(), Failure> {
+        let (mut floor, mut ours) = (Vec::new(), Vec::new());
+        for _ in 0..self.wanted.runs {
+            floor.push(self.verify_rate(Side::Floor, FLOOR).await?);
+            ours.push(self.verify_rate(Side::Service, SERVICE).await?);
+        }
+        ratio(table, "verifies/s", (floor, ours), 0.90);
+        Ok(())
+    }
+
+    async fn verify_rate(&self, side: Side, database: &str) -> Result<f64, Failure> {
+        let server = self.start(side, database).await?;
+        let keep = self.directory.to_str().ok_or("no path")?.to_owned();
+        let codes = self.codes.to_str().ok_or("no path")?.to_owned();
+        let kept = [
+            ("path", side.send().to_owned()),
+            ("keep", keep.clone()),
+            ("codes", codes),
+            ("most", VERIFIES.to_string()),
+        ];
+        self.load(&server, "send.lua", 60, &kept).await?;
+        let verify = [("path", side.verify().to_owned()), ("keep", keep)];
+        let told = self.load(&server, "verify.lua", 60, &verify).await?;
+        server.end().await?;
+        Ok(told.rate())
+    }
+
+    async fn logins(&self, table: &mut Table) -> Result<(), Failure> {
+        let (mut floor, mut ours) = (Vec::new(), Vec::new());
+        for _ in 0..self.wanted.runs {
+            floor.push(self.login_rate(Side::Floor, FLOOR).await?);
+            ours.push(self.login_rate(Side::Service, SERVICE).await?);
+        }
+        ratio(table, "complete logins/s", (floor, ours), 0.85);
+        Ok(())
+    }
+
+    async fn login_rate(&self, side: Side, database: &str) -> Result<f64, Failure> {
+        let server = self.start(side, database).await?;
+        self.login(&server, side, 1, 900_000_000).await?;
+        let told = self.login(&server, side, self.wanted.seconds, 0).await?;
+        server.end().await?;
+        Ok(told.rate_of("logins"))
+    }
+
+    /// Logs phones in for a while, from this number on.
+    pub(crate) async fn login(
+        &self,
+        server: &Process,
+        side: Side,
+        seconds: u32,
+        start: u32,
+    ) -> Result<Told, Failure> {
+        let options = [
+            ("send", side.send().to_owned()),
+            ("verify", side.verify().to_owned()),
+            ("codes", self.codes.to_str().ok_or("no path")?.to_owned()),
+            ("start", start.to_string()),
+        ];
+        let told = self.load(server, "login.lua", seconds, &options).await?;
+        if told.count("failed") > 0 {
+            return Err(format!("{} calls failed", told.count("failed")).into());
+        }
+        Ok(told)
+    }
+
+    async fn hooks(&self, table: &mut Table, new: bool) -> Result<(), Failure> {
+        let file = self.directory.join("tokens");
+        let tokens = tokens::many(&self.setup.key, KID, if new { TOKENS } else { SEEN })?;
+        fs::write(&file, tokens)?;
+        let (mut floor, mut ours) = (Vec::new(), Vec::new());
+        for _ in 0..self.wanted.runs {
+            let path = if new { "/es256" } else { "/bare" };
+            floor.push(self.hook_rate(Side::Floor, path, new).await?);
+            ours.push(self.hook_rate(Side::Service, "/v1/authorize", new).await?);
+        }
+        if new {
+            ratio(table, "hook/s, each token new", (floor, ours), 0.90);
+        } else {
+            ratio(table, "hook/s, tokens seen before", (floor, ours), 0.80);
+        }
+        Ok(())
+    }
+
+    async fn hook_rate(&self, side: Side, path: &str, new: bool) -> Result<f64, Failure> {
+        let server = self
+            .start(side, if side == Side::Floor { FLOOR } else { SERVICE })
+            .await?;
+        let tokens = self.directory.join("tokens");
+        let mut options = vec![
+            ("path", path.to_owned()),
+            ("tokens", tokens.to_str().ok_or("no path")?.to_owned()),
+        ];
+        if new {
+            options.push(("once", "1".to_owned()));
+        } else {
+            self.load(&server, "hook.lua", 1, &options).await?;
+        }
+        let told = self
+            .load(&server, "hook.lua", self.wanted.seconds, &options)
+            .await?;
+        server.end().await?;
+        Ok(told.rate())
+    }
+
+    /// Starts one side over a new copy of a database.
+    pub(crate) async fn start(&self, side: Side, database: &str) -> Result<Process, Failure> {
+        self.start_at(side, database, &self.vendor.url()).await
+    }
+
+    /// The same with another vendor.
+    pub(crate) async fn start_at(
+        &self,
+        side: Side,
+        database: &str,
+        vendor: &str,
+    ) -> Result<Process, Failure> {
+        let database = self.cluster.url(&self.cluster.copy(database).await?);
+        match side {
+            Side::Floor => {
+                let key = self.directory.join("key.pem");
+                let key = key.to_str().ok_or("no path")?;
+                Process::role(&[
+                    "floor",
+                    "--database",
+                    &database,
+                    "--vendor",
+                    vendor,
+                    "--key",
+                    key,
+                ])
+                .await
+            }
+            Side::Service => self.setup.start(&database, vendor).await,
+        }
+    }
+
+    /// One run of wrk; a call that is refused is no figure.
+    async fn load(
+        &self,
+        server: &Process,
+        script: &str,
+        seconds: u32,
+        options: &[(&str, String)],
+    ) -> Result<Told, Failure> {
+        let load = Load {
+            script,
+            url: &server.url(),
+            connections: CONNECTIONS,
+            threads: THREADS,
+            seconds,
+            options,
+            ports: "",
+        };
+        let told = load.run().await?;
+        // The last calls of a list may be one too many.
+        if told.refused > u64::from(CONNECTIONS) || told.broken > 0 {
+            return Err(format!("{script}: {told:?}").into());
+        }
+        Ok(told)
+    }
+}
+
+/// Adds the ratio of two medians.
+fn ratio(table: &mut Table, name: &str, (floor, ours): (Vec<f64>, Vec<f64>), least: f64) {
+    let (floor, ours) = (median(floor), median(ours));
+    let details = format!("{ours:.0} of {floor:.0}");
+    table.add(name, (ours / floor, "", Target::AtLeast(least)), details);
+}
+
+fn whole(number: f64) -> u32 {
+    format!("{number:.0}").parse().unwrap_or(0)
+}

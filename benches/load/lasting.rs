@@ -1,0 +1,122 @@
+//! What shows only after a while, or with more than one: memory, and replicas.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::Failure;
+use crate::cluster::{FLOOR, SERVICE};
+use crate::figures::{Side, World, vendor};
+use crate::process::Process;
+use crate::table::{Table, Target, median};
+use crate::wrk::Load;
+
+/// Logins after which the memory is looked at.
+const LOGINS: u64 = 100_000;
+/// How long a process rests before that, for what it does once after a start.
+const REST: Duration = Duration::from_secs(3);
+/// What the vendor takes where replicas are counted.
+const LATENCY_MS: u64 = 100;
+/// Calls under way there: as many as the issue's own figures were taken with.
+const MANY: u32 = 256;
+
+/// Memory at rest, and after many logins.
+pub(crate) async fn memory(world: &World, table: &mut Table) -> Result<(), Failure> {
+    let server = world.start(Side::Service, SERVICE).await?;
+    sleep(REST).await;
+    let idle = megabytes(&server)?;
+    let (mut logins, mut start, mut half) = (0, 0, 0.0);
+    let used = server.processor_seconds()?;
+    while logins < LOGINS {
+        let told = world.login(&server, Side::Service, 10, start).await?;
+        logins += told.count("logins");
+        start += 1_000_000;
+        if half == 0.0 && logins >= LOGINS / 2 {
+            half = megabytes(&server)?;
+        }
+    }
+    let used = server.processor_seconds()? - used;
+    sleep(REST).await;
+    let full = megabytes(&server)?;
+    table.add(
+        "memory (RSS) at rest",
+        (idle, "MB", Target::AtMost(20.0)),
+        "",
+    );
+    let details = format!("after {logins} logins; after half of them {half:.1} MB");
+    table.add(
+        "memory after 100,000 logins",
+        (full, "MB", Target::AtMost(40.0)),
+        details,
+    );
+    let each = used * 1e6 / f64::from(u32::try_from(logins)?);
+    table.add(
+        "processor time of the service for a login",
+        (each, "µs", Target::None),
+        "",
+    );
+    server.end().await
+}
+
+fn megabytes(server: &Process) -> Result<f64, Failure> {
+    Ok(f64::from(u32::try_from(server.resident()?)?) / 1024.0)
+}
+
+/// Sends of several replicas over one database, with a vendor that takes its time.
+pub(crate) async fn replicas(world: &World, table: &mut Table) -> Result<(), Failure> {
+    let slow = vendor(LATENCY_MS, &world.codes).await?;
+    let mut floor = Vec::new();
+    for _ in 0..world.wanted.runs.min(3) {
+        let server = world.start_at(Side::Floor, FLOOR, &slow.url()).await?;
+        floor.push(rate(world, Side::Floor, &[server]).await?);
+    }
+    let floor = median(floor);
+    for count in [1_u32, 2, 4] {
+        let mut rates = Vec::new();
+        for _ in 0..world.wanted.runs.min(3) {
+            let database = world.cluster.url(&world.cluster.copy(SERVICE).await?);
+            let mut servers = Vec::new();
+            for _ in 0..count {
+                servers.push(world.setup.start(&database, &slow.url()).await?);
+            }
+            rates.push(rate(world, Side::Service, &servers).await?);
+        }
+        let name = format!("sends/s, {LATENCY_MS} ms vendor, {MANY} connections, {count} replicas");
+        table.add(
+            name,
+            (median(rates), "/s", Target::None),
+            format!("floor, one process: {floor:.0}"),
+        );
+    }
+    slow.end().await
+}
+
+async fn rate(world: &World, side: Side, servers: &[Process]) -> Result<f64, Failure> {
+    let ports: Vec<String> = servers
+        .iter()
+        .map(|server| server.address.port().to_string())
+        .collect();
+    let first = servers.first().ok_or("no server")?;
+    let options = [("path", side.send().to_owned())];
+    let load = Load {
+        script: "send.lua",
+        url: &first.url(),
+        connections: MANY,
+        // One for each replica, which it calls; or as for all.
+        threads: 4,
+        seconds: world.wanted.seconds,
+        options: &options,
+        ports: &ports
+            .iter()
+            .cycle()
+            .take(4)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(","),
+    };
+    let told = load.run().await?;
+    if told.refused > 0 || told.broken > 0 {
+        return Err(format!("{told:?}").into());
+    }
+    Ok(told.rate())
+}
