@@ -182,8 +182,8 @@ impl GuardPolicy {
     }
 
     /// A policy that refuses nothing.
-    #[cfg(test)]
-    pub(crate) fn off() -> Self {
+    #[cfg(any(test, feature = "benching"))]
+    pub fn off() -> Self {
         Self {
             address: AddressPolicy::default(),
             spend: SpendPolicy {

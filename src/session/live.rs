@@ -18,6 +18,19 @@ pub struct LiveSession {
 }
 
 impl LiveSession {
+    /// A session that nobody logged in to, for benches/.
+    #[cfg(feature = "benching")]
+    pub fn made_up(created_at: DateTime<Utc>, expires_at: DateTime<Utc>) -> Self {
+        Self {
+            id: Uuid::from_u128(1),
+            user_id: Uuid::from_u128(2),
+            created_at,
+            expires_at,
+            amr: ["otp", "sms"].map(str::to_owned).into(),
+            phone: None,
+        }
+    }
+
     /// The session: the token's `sid`.
     pub fn id(&self) -> Uuid {
         self.id

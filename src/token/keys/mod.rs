@@ -14,6 +14,8 @@
 //!
 //! While the database is away the last keys stay in force.
 
+#[cfg(feature = "benching")]
+mod benching;
 mod der;
 mod import;
 mod jwk;

@@ -51,7 +51,7 @@ impl Published {
         Self::new(keys.collect::<Result<_, KeyError>>()?)
     }
 
-    fn new(keys: Vec<(KeyRecord, Arc<SigningKey>)>) -> Result<Self, KeyError> {
+    pub(super) fn new(keys: Vec<(KeyRecord, Arc<SigningKey>)>) -> Result<Self, KeyError> {
         let active = keys
             .iter()
             .find(|(record, _)| record.state == State::Active)
