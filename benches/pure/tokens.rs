@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_lc_rs::rand::SystemRandom as AwsRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _,
-    ParsedPublicKey,
+    ParsedPublicKey, UnparsedPublicKey,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::jwk::JwkSet;
@@ -152,8 +152,9 @@ fn floor(es256: &'static Signing) -> Group {
 
     let pair = forever(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap());
     let der = pair.to_pkcs8v1().unwrap();
-    let public = pair.public_key().as_ref();
-    let public = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, public).unwrap();
+    let unread = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, pair.public_key().as_ref());
+    let public = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, pair.public_key().as_ref());
+    let public = public.unwrap();
     let sign = move |pair: &EcdsaKeyPair| {
         let message = black_box(signed).as_bytes();
         pair.sign(&AwsRandom::new(), message).unwrap()
@@ -167,8 +168,12 @@ fn floor(es256: &'static Signing) -> Group {
             let message = black_box(signed).as_bytes();
             public.verify_sig(message, signature.as_ref()).unwrap();
         })
+        .with("check it, its key read first", move || {
+            let message = black_box(signed).as_bytes();
+            unread.verify(message, signature.as_ref()).unwrap();
+        })
         .with("make an ES256 signature, aws-lc alone", move || sign(pair))
-        .with("the same, with the key read first", move || {
+        .with("make it, its key read first", move || {
             let read = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.as_ref());
             sign(&read.unwrap())
         })
