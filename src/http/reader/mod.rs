@@ -1,10 +1,11 @@
 //! The reader at `/docs`: the OpenAPI document for people, with Swagger UI, all of it inside the program.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{CONTENT_ENCODING, HeaderName, HeaderValue};
-use actix_web::web::Path;
+use actix_web::web::{Bytes, Path};
 use url::Url;
 use utoipa_swagger_ui::Config;
 
@@ -60,7 +61,12 @@ impl Reader {
 fn library((name, content_type): (&'static str, &'static str)) -> Option<(&'static str, Document)> {
     // Asked for by name, so its settings play no part.
     let file = utoipa_swagger_ui::serve(name, Arc::new(Config::default())).ok()??;
-    let document = Document::new(content_type, file.bytes.into_owned().into());
+    let bytes = match file.bytes {
+        // It stays where it is: in the program.
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => bytes.into(),
+    };
+    let document = Document::new(content_type, bytes);
     let gzip = (CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     let document = if file.gzpipped {
         document.with(gzip)
