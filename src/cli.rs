@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::spawn_blocking;
 
 use crate::app::{self, App, Deps, StartError};
 use crate::clock::SystemClock;
@@ -23,7 +24,7 @@ use crate::dev::command::{self as dev, DevError, DevOptions};
 use crate::dev::test_database::{self, TestDatabaseError};
 use crate::doctor::Sources;
 use crate::http::openapi;
-use crate::random::SystemRandom;
+use crate::random::{self, SystemRandom};
 use crate::sandbox::{Mode, Sandbox, SandboxError, SandboxOptions};
 use crate::telemetry::{self, TelemetryError};
 use doctor::DoctorArguments;
@@ -144,7 +145,11 @@ pub async fn run(cli: Cli, environment: Vec<(String, String)>) -> Result<ExitCod
     let now = deps().clock.now();
     let load = || Settings::load(environment.iter().cloned(), config, now);
     match cli.command {
-        Command::Serve => Box::pin(serve(&load()?)).await?,
+        Command::Serve => {
+            // The first random bytes of a process take some 30 ms, in which aws-lc measures its processor.
+            drop(spawn_blocking(|| random::bytes::<1>(&SystemRandom)));
+            Box::pin(serve(&load()?)).await?;
+        }
         Command::Dev {
             sandbox_bind,
             directory,

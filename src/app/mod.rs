@@ -1,5 +1,6 @@
 //! Puts the parts together: the only module, beside `config`, that knows every concrete type.
 
+mod early;
 mod files;
 mod keys;
 mod parts;
@@ -18,6 +19,7 @@ use actix_web::web::Data;
 use secrecy::SecretString;
 use socket2::SockRef;
 use sqlx::PgPool;
+use tokio::task::JoinError;
 
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -26,7 +28,6 @@ use crate::http::serving::Serving;
 use crate::master_key::{self, MasterKeyError, Resealing};
 use crate::otp::Otp;
 use crate::otp::code::CodeError;
-use crate::phone;
 use crate::provider;
 use crate::random::{Random, RandomUnavailable};
 use crate::retention::{self, Retention};
@@ -39,6 +40,7 @@ use crate::token::keys::{Keeper, KeyError, SigningKeys};
 use crate::verifier::ExpectedError;
 use crate::vitals::Vitals;
 
+use parts::Stored;
 use run::{Door, Patience};
 
 pub(crate) use vendors::{resolver, startmessaging, webhook_timeouts};
@@ -106,6 +108,9 @@ pub enum StartError {
     /// The replica could not be given a name.
     #[error(transparent)]
     Random(#[from] RandomUnavailable),
+    /// The runtime ended meanwhile.
+    #[error("the start was cut off")]
+    CutOff(#[from] JoinError),
 }
 
 /// A service that listens and waits to be run.
@@ -139,6 +144,7 @@ impl App {
         let public = listen(settings.server.bind)?;
         let admin = listen(settings.server.admin_bind)?;
         let (public_addr, admin_addr) = (public.1, admin.1);
+        let early = early::begin(settings, &deps.clock);
         let startup = startup_pool(settings).await?;
         let keyring = Box::pin(prepare(settings, &deps, &startup)).await?;
         let pool = pool(settings).await?;
@@ -160,17 +166,13 @@ impl App {
         let revocations = Arc::new(revocations.await.map_err(StartError::Revocations)?);
         let follower = follower(settings)?;
         startup.close().await;
-        phone::warm_up(&settings.phone);
-        let state = parts::state(
-            settings,
-            deps,
+        let stored = Stored {
             keyring,
-            Arc::clone(&signing_keys),
-            Arc::clone(&rules),
-            Arc::clone(&revocations),
-            pool.clone(),
-        );
-        let mut state = state?;
+            keys: Arc::clone(&signing_keys),
+            rules: Arc::clone(&rules),
+            revocations: Arc::clone(&revocations),
+        };
+        let mut state = parts::state(settings, deps, early.await??, stored, pool.clone())?;
         let exporter = told::traces(settings, &mut state)?;
         let state = Data::new(state);
         let serving = Arc::clone(&state.serving);

@@ -7,8 +7,9 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use sqlx::PgPool;
 
+use super::early::Early;
 use super::policies::{policy, sends_of_address};
-use super::told::{self, metrics};
+use super::told;
 use super::vendors::{hook, provider};
 use super::{Deps, StartError};
 use crate::alerts::Alerts;
@@ -48,19 +49,30 @@ use crate::vitals::Vitals;
 /// that asks the provider takes seven.
 const STEPS: u32 = 8;
 
+/// What was read from the database.
+pub(super) struct Stored {
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) keys: Arc<SigningKeys>,
+    pub(super) rules: Arc<Rules>,
+    pub(super) revocations: Arc<Revocations>,
+}
+
 pub(super) fn state(
     settings: &Settings,
     deps: Deps,
-    keyring: Arc<Keyring>,
-    keys: Arc<SigningKeys>,
-    rules: Arc<Rules>,
-    revocations: Arc<Revocations>,
+    Early { metrics, vendor }: Early,
+    Stored {
+        keyring,
+        keys,
+        rules,
+        revocations,
+    }: Stored,
     pool: PgPool,
 ) -> Result<State, StartError> {
     let clients = Arc::new(settings.clients.clone());
     let issuer = settings.server.issuer.as_str().to_owned();
-    let metrics = Arc::new(metrics(settings)?);
-    let provider = Arc::new(provider(settings, &deps.clock, Arc::clone(&metrics))?);
+    let provider = provider(settings, vendor, &deps.clock, Arc::clone(&metrics));
+    let provider = Arc::new(provider);
     let lease = lease(settings, &provider);
     let audit = Arc::new(audit(&deps, &pool));
     let otp = Arc::new(Otp {

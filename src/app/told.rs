@@ -30,13 +30,18 @@ pub(super) fn traces(
     Ok(Some(exporter))
 }
 
-/// A registry that knows what the settings name, and the routes that objectives are set for.
-pub(super) fn metrics(settings: &Settings) -> Result<Metrics, StartError> {
-    let metrics = Metrics::new(Names {
+/// What the settings name, and metrics may.
+pub(super) fn names(settings: &Settings) -> Names {
+    Names {
         countries: settings.phone.countries().collect(),
         currency: settings.limits.spend.currency.to_string(),
         verifiers: settings.tokens.verifiers.clone(),
-    })?;
+    }
+}
+
+/// A registry that knows these names, and the routes that objectives are set for.
+pub(super) fn metrics(names: Names) -> Result<Metrics, StartError> {
+    let metrics = Metrics::new(names)?;
     for (route, method) in http::OBJECTIVES {
         metrics.expect_requests(route, method);
     }

@@ -24,22 +24,17 @@ use crate::standard_webhooks::Signer;
 const HOOK_CONNECT: Duration = Duration::from_secs(2);
 const HOOK_TOTAL: Duration = Duration::from_secs(5);
 
-/// The vendor that the settings choose, with its guard. A new vendor is a new arm here.
-pub(super) fn provider(
+/// What makes the vendor that the settings choose; it takes its time, to read the certificates that this machine
+/// trusts. A new vendor is a new arm here.
+pub(super) fn vendor(
     settings: &Settings,
     clock: &Arc<dyn Clock>,
-    metrics: Arc<Metrics>,
-) -> Result<Provider, BuildError> {
+) -> Box<dyn FnOnce() -> Result<Box<dyn Vendor>, BuildError> + Send> {
     let resolver = resolver(clock);
-    let rate = |per_second, burst| Quota::per_second(per_second).allow_burst(burst);
-    let (vendor, rate, total): (Box<dyn Vendor>, _, _) = match &settings.provider.kind {
+    match &settings.provider.kind {
         ProviderKind::StartMessaging => {
-            let own = &settings.startmessaging;
-            (
-                Box::new(StartMessaging::new(startmessaging(own), resolver)?),
-                Some(rate(own.requests_per_second, own.burst)),
-                own.timeout,
-            )
+            let options = startmessaging(&settings.startmessaging);
+            Box::new(move || Ok(Box::new(StartMessaging::new(options, resolver)?)))
         }
         ProviderKind::Webhook(own) => {
             let options = WebhookOptions {
@@ -48,13 +43,30 @@ pub(super) fn provider(
                 app_name: own.app_name.clone(),
                 timeouts: webhook_timeouts(own),
             };
-            (
-                Box::new(Webhook::new(options, resolver, Arc::clone(clock))?),
-                own.requests_per_second
-                    .map(|per_second| rate(per_second, own.burst)),
-                own.timeout,
-            )
+            let clock = Arc::clone(clock);
+            Box::new(move || Ok(Box::new(Webhook::new(options, resolver, clock)?)))
         }
+    }
+}
+
+/// The vendor with its guard.
+pub(super) fn provider(
+    settings: &Settings,
+    vendor: Box<dyn Vendor>,
+    clock: &Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+) -> Provider {
+    let rate = |per_second, burst| Quota::per_second(per_second).allow_burst(burst);
+    let (rate, total) = match &settings.provider.kind {
+        ProviderKind::StartMessaging => {
+            let own = &settings.startmessaging;
+            (Some(rate(own.requests_per_second, own.burst)), own.timeout)
+        }
+        ProviderKind::Webhook(own) => (
+            own.requests_per_second
+                .map(|per_second| rate(per_second, own.burst)),
+            own.timeout,
+        ),
     };
     let guard = &settings.provider;
     let options = GuardOptions {
@@ -64,13 +76,7 @@ pub(super) fn provider(
         rate,
     };
     let breaker = Breaker::new(guard.breaker, Arc::clone(clock));
-    Ok(Provider::new(
-        vendor,
-        options,
-        breaker,
-        Arc::clone(clock),
-        metrics,
-    ))
+    Provider::new(vendor, options, breaker, Arc::clone(clock), metrics)
 }
 
 /// How a vendor's address is found.
