@@ -207,7 +207,8 @@ impl Tier {
 
     /// Whether one more bucket can be kept.
     fn has_room(&mut self, now: Duration) -> bool {
-        let is_full = self.full_at.len() >= MOST_BUCKETS;
+        // Or the next one would have the map grow: buckets that are full again make room before memory does.
+        let is_full = self.full_at.len() >= MOST_BUCKETS.min(self.full_at.capacity());
         if is_full && now >= self.swept_at + SWEEP_PAUSE {
             self.full_at.retain(|_, full_at| *full_at > now);
             self.swept_at = now;

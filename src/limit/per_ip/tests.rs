@@ -182,6 +182,22 @@ fn a_flood_of_addresses_fills_no_memory_and_is_refused() {
 }
 
 #[test]
+fn addresses_that_come_and_go_fill_no_memory() {
+    let (limit, clock) = limit(&[(5, 60)]);
+
+    for hundred in 0..900 {
+        clock.advance(Duration::from_secs(12));
+        for n in 0..100 {
+            limit.check(Network(IpAddr::V4(Ipv4Addr::from_bits(hundred * 100 + n))));
+        }
+    }
+
+    let tiers = limit.tiers.lock().unwrap();
+    let room = tiers[0].full_at.capacity();
+    assert!(room < 1000, "room for {room} of 90,000");
+}
+
+#[test]
 fn a_limit_without_windows_refuses_nobody() {
     let (limit, _clock) = limit(&[]);
 
