@@ -48,11 +48,8 @@ impl Cluster {
     /// A new copy of a database.
     pub(crate) async fn copy(&self, of: &str) -> Result<String, Failure> {
         let name = format!("copy_of_{of}");
-        self.execute(
-            "otp_auth",
-            format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
-        )
-        .await?;
+        self.execute("otp_auth", format!("DROP DATABASE IF EXISTS {name}"))
+            .await?;
         self.execute("otp_auth", format!("CREATE DATABASE {name} TEMPLATE {of}"))
             .await?;
         Ok(name)

@@ -11,8 +11,8 @@ use crate::table::{Table, Target, median, milliseconds, rewrite};
 use crate::wrk::{CONNECTIONS, Load, THREADS, Told};
 use crate::{Failure, bulk, lasting, machine, say, tokens};
 
-/// Requests that a verify run uses up; each is a send beforehand.
-const VERIFIES: u32 = 15_000;
+/// Seconds of sends whose codes are verified then, and seconds that this has for it.
+const VERIFIES: (u32, u32) = (7, 7);
 /// Tokens that a hook run with new ones uses up, at most.
 const TOKENS: u32 = 120_000;
 /// Tokens that gateways show again and again.
@@ -277,11 +277,12 @@ impl World {
             ("path", side.send().to_owned()),
             ("keep", keep.clone()),
             ("codes", codes),
-            ("most", VERIFIES.to_string()),
         ];
-        self.load(&server, "send.lua", 60, &kept).await?;
+        self.load(&server, "send.lua", VERIFIES.0, &kept).await?;
         let verify = [("path", side.verify().to_owned()), ("keep", keep)];
-        let told = self.load(&server, "verify.lua", 60, &verify).await?;
+        let told = self
+            .load(&server, "verify.lua", VERIFIES.1, &verify)
+            .await?;
         server.end().await?;
         Ok(told.rate())
     }
@@ -416,7 +417,8 @@ impl World {
         let told = load.run().await?;
         // The last calls of a list may be one too many.
         if told.refused > u64::from(CONNECTIONS) || told.broken > 0 {
-            return Err(format!("{script}: {told:?}").into());
+            let log = self.setup.last_words();
+            return Err(format!("{script}: {told:?}\n{log}").into());
         }
         Ok(told)
     }

@@ -68,7 +68,7 @@ struct Claims {
 }
 
 /// Serves until it is killed, and tells its address on the first line.
-pub(crate) fn serve(options: FloorOptions) -> Result<(), Failure> {
+pub(crate) async fn serve(options: FloorOptions) -> Result<(), Failure> {
     let pem = std::fs::read_to_string(options.key)?;
     let mut validation = Validation::new(Algorithm::ES256);
     validation.set_issuer(&[ISSUER]);

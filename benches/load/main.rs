@@ -34,6 +34,7 @@ use std::error::Error;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use actix_web::rt::System;
 use clap::Parser as _;
 
 use arguments::{Arguments, Role};
@@ -44,8 +45,10 @@ type Failure = Box<dyn Error + Send + Sync>;
 fn main() -> ExitCode {
     let done = match Arguments::parse().role {
         Role::Run(wanted) => runtime().and_then(|runtime| runtime.block_on(figures::run(wanted))),
-        Role::Floor(options) => floor::serve(options).map(|()| true),
-        Role::Vendor(options) => vendor::serve(options).map(|()| true),
+        Role::Floor(options) => System::new().block_on(floor::serve(options)).map(|()| true),
+        Role::Vendor(options) => System::new()
+            .block_on(vendor::serve(options))
+            .map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -88,8 +88,7 @@ macro_rules! serve {
     ($server:expr) => {{
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         crate::process::tell(listener.local_addr()?)?;
-        let server = $server.listen(listener)?;
-        actix_web::rt::System::new().block_on(async { server.run().await })?;
+        $server.listen(listener)?.run().await?;
         Ok(())
     }};
 }

@@ -39,7 +39,7 @@ struct Variables {
 }
 
 /// Serves until it is killed, and tells its address on the first line.
-pub(crate) fn serve(options: VendorOptions) -> Result<(), Failure> {
+pub(crate) async fn serve(options: VendorOptions) -> Result<(), Failure> {
     let state = Data::new(State {
         latency: Duration::from_millis(options.latency_ms),
         codes: File::options().write(true).open(options.codes)?,

@@ -49,8 +49,12 @@ impl Told {
         Duration::from_micros(self.duration_us).as_secs_f64()
     }
 
-    /// Good answers a second.
+    /// Good answers a second; where a list was worked off, as long as it lasted.
     pub(crate) fn rate(&self) -> f64 {
+        let of_list = self.count("list_rate");
+        if of_list > 0 {
+            return per_second(of_list, 1.0);
+        }
         per_second(self.requests.saturating_sub(self.refused), self.seconds())
     }
 

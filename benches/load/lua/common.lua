@@ -4,6 +4,8 @@
 local ffi = require("ffi")
 ffi.cdef [[
 int open(const char *path, int flags);
+struct time { long seconds, nanoseconds; };
+int clock_gettime(int clock, struct time *time);
 long pread(int file, void *to, size_t bytes, long offset);
 ]]
 
@@ -57,6 +59,23 @@ function common.codes(path)
       if ffi.C.pread(file, buffer, 6, number * 8) ~= 6 then return nil end
       return ffi.string(buffer, 6)
    end
+end
+
+-- Seconds since some moment.
+local now = ffi.new("struct time")
+function common.time()
+   ffi.C.clock_gettime(1, now)
+   return tonumber(now.seconds) + tonumber(now.nanoseconds) / 1e9
+end
+
+-- For a list that is worked off: wrk goes on counting the time when it is at its end, so the rate is taken here.
+-- `begun` and `list_rate` are variables of the thread.
+function common.begin()
+   begun = begun or common.time()
+end
+function common.list_done(count)
+   list_rate = math.floor(count / (common.time() - begun))
+   wrk.thread:stop()
 end
 
 -- One line of JSON; `names` are variables of the threads to add up.

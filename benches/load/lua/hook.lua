@@ -19,14 +19,15 @@ function init(args)
 end
 
 function request()
+   common.begin()
    at = at + 1
    if at > #calls then
-      if once then wrk.thread:stop() end
+      if once and not list_rate then common.list_done(#calls) end
       at = 1
    end
    return calls[at]
 end
 
 function done(summary, latency)
-   common.done(summary, latency)
+   common.done(summary, latency, { "list_rate" })
 end

@@ -1,7 +1,7 @@
 -- Asks for codes, each for another phone.
 --   pause=MS       each connection rests for so long on average between two
 -- LOAD_PORTS=A,B,... in the environment: thread K calls the K-th of them (replicas)
---   keep=DIR       writes what a verify needs into DIR/K.txt, and stops after `most=N`
+--   keep=DIR       writes what a verify needs into DIR/K.txt
 
 local here = debug.getinfo(1, "S").source:match("^@(.*)/")
 dofile(here .. "/common.lua")
@@ -24,7 +24,6 @@ function init(args)
       delay = function() return math.random(0, 2 * pause) end
    end
    if keep then
-      kept, most = 0, math.ceil(tonumber(options.most) / options.threads)
       file = io.open(keep .. "/" .. id .. ".txt", "w")
       code = common.codes(options.codes)
       response = keep_it
@@ -43,13 +42,9 @@ function keep_it(status, answer, body)
    if status ~= 201 then return end
    local number = tonumber(answer["x-request-id"])
    file:write(body:match('"request_id":"([^"]+)"'), " ", code(number), " ", number, "\n")
-   kept = kept + 1
-   if kept >= most then
-      file:close()
-      wrk.thread:stop()
-   end
+   file:flush()
 end
 
 function done(summary, latency)
-   common.done(summary, latency, { "kept" })
+   common.done(summary, latency)
 end

@@ -18,15 +18,16 @@ function init(args)
 end
 
 function request()
+   common.begin()
    at = at + 1
    if at > #bodies then
-      wrk.thread:stop()
-      return wrk.format("GET", "/healthz")
+      if at == #bodies + 1 then common.list_done(#bodies) end
+      return wrk.format("GET", "/")
    end
    headers["X-Forwarded-For"] = addresses[at]
    return wrk.format("POST", path, headers, bodies[at])
 end
 
 function done(summary, latency)
-   common.done(summary, latency)
+   common.done(summary, latency, { "list_rate" })
 end
