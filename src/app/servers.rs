@@ -14,6 +14,7 @@ use super::StartError;
 use super::files::{self, Room};
 use super::run::Door;
 use crate::config::Settings;
+use crate::http::hook_first::HookFirst;
 use crate::http::{self, State, cors, observe};
 
 /// Seconds after which a server gives up by itself; `run` does so before.
@@ -32,7 +33,7 @@ pub(super) fn public(
     let serving = Arc::clone(&state.serving);
     serving.limit_connections(room.all());
     let server = HttpServer::new(move || {
-        ActixApp::new()
+        let router = ActixApp::new()
             .app_data(state.clone())
             .wrap(from_fn(observe::observe))
             .configure(http::gateway_routes)
@@ -40,7 +41,8 @@ pub(super) fn public(
                 web::scope("")
                     .wrap(cors::cors(Arc::clone(&clients)))
                     .configure(http::public_routes),
-            )
+            );
+        HookFirst::of(state.clone(), router)
     })
     .workers(room.workers)
     .max_connections(room.per_worker)

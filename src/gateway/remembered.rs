@@ -7,7 +7,9 @@ use aws_lc_rs::digest::{SHA256, digest};
 use chrono::{DateTime, Utc};
 use moka::Expiry;
 use moka::sync::Cache;
+use uuid::Uuid;
 
+use crate::clock::rfc3339;
 use crate::token::keys::Published;
 use crate::token::own::OwnTokens;
 use crate::verifier::{Claims, Refused};
@@ -23,6 +25,35 @@ pub struct Checked {
     keys: Arc<Published>,
     /// What is left of its life when it is first seen.
     life: Duration,
+    /// Its session and its user, `None` where it does not name both by their ids.
+    pub(super) ids: Option<(Uuid, Uuid)>,
+    /// Made once for all calls that show it.
+    scopes: String,
+    expires_at: String,
+}
+
+impl Checked {
+    fn new(claims: Claims, keys: Arc<Published>, now: DateTime<Utc>) -> Self {
+        let session = Uuid::try_parse(claims.session_id());
+        Self {
+            life: (claims.expires_at() - now).to_std().unwrap_or_default(),
+            ids: session.ok().zip(Uuid::try_parse(claims.subject()).ok()),
+            scopes: claims.scopes().join(" "),
+            expires_at: rfc3339(claims.expires_at()),
+            claims,
+            keys,
+        }
+    }
+
+    /// Its scopes, space-separated.
+    pub fn scopes(&self) -> &str {
+        &self.scopes
+    }
+
+    /// Its end (RFC 3339).
+    pub fn expires_at(&self) -> &str {
+        &self.expires_at
+    }
 }
 
 /// The good tokens that came last.
@@ -57,8 +88,7 @@ impl Remembered {
             };
         }
         let claims = self.own.check_with(token, &keys, now)?;
-        let life = (claims.expires_at() - now).to_std().unwrap_or_default();
-        let checked = Arc::new(Checked { claims, keys, life });
+        let checked = Arc::new(Checked::new(claims, keys, now));
         self.tokens.insert(hash, Arc::clone(&checked));
         Ok(checked)
     }

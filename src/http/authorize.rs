@@ -5,19 +5,19 @@
 
 use std::borrow::Cow;
 
+use actix_web::HttpResponse;
 use actix_web::http::Method;
 use actix_web::http::header::{
-    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, HeaderMap, ORIGIN, WWW_AUTHENTICATE,
+    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, ORIGIN,
+    WWW_AUTHENTICATE,
 };
-use actix_web::{HttpResponse, HttpResponseBuilder};
 use url::form_urlencoded;
 
+use super::State;
 use super::call::Call;
 use super::cookies;
-use crate::clock::rfc3339;
-use crate::gateway::{Denied, Requirement, Unmet};
+use crate::gateway::{Checked, Denied, Requirement, Unmet};
 use crate::metrics::Authorized;
-use crate::verifier::Claims;
 
 /// Adds one option as it was written.
 type Require = fn(&mut Requirement, &str);
@@ -28,30 +28,36 @@ const MAX_AGE: (&str, &str) = ("max_age", "x-auth-require-max-age");
 
 /// `ANY /v1/authorize`
 pub async fn authorize(call: Call) -> HttpResponse {
-    let query = call.request().query_string();
-    answer(&call, &required(query, call.headers()))
+    answer(&call, call.request().query_string())
 }
 
 /// `ANY /v1/authorize/{tail}`: the tail is the client's path, and the query the client's own, as Envoy
 /// appends them. Neither says anything here.
 pub async fn authorize_below(call: Call) -> HttpResponse {
-    answer(&call, &required("", call.headers()))
+    answer(&call, "")
 }
 
-fn answer(call: &Call, required: &Requirement) -> HttpResponse {
-    let (gateway, metrics) = (&call.state.gateway, &call.state.metrics);
-    let token = token(call.headers(), gateway.cookie.as_deref());
-    if token == Err(Denied::NoToken) && is_preflight(call) {
-        metrics.authorized(Authorized::Preflight);
+fn answer(call: &Call, query: &str) -> HttpResponse {
+    let cookie = call.state.gateway.cookie.as_deref();
+    if is_preflight(call) && token(call.headers(), cookie) == Err(Denied::NoToken) {
+        call.state.metrics.authorized(Authorized::Preflight);
         return HttpResponse::Ok().finish();
     }
-    let decided = token.and_then(|token| gateway.decide(&token, required, call.now()));
+    decided(&call.state, query, call.headers())
+}
+
+/// Whether a request with these headers may pass, under what the query requires.
+pub(super) fn decided(state: &State, query: &str, headers: &HeaderMap) -> HttpResponse {
+    let (gateway, metrics) = (&state.gateway, &state.metrics);
+    let token = token(headers, gateway.cookie.as_deref());
+    let required = required(query, headers);
+    let decided = token.and_then(|token| gateway.decide(&token, &required, state.clock.now()));
     match decided {
         Ok(checked) => {
             metrics.authorized(Authorized::Allowed);
-            let mut response = HttpResponse::Ok();
-            tell(checked.claims(), &mut response);
-            response.finish()
+            let mut response = HttpResponse::Ok().finish();
+            tell(&checked, response.headers_mut());
+            response
         }
         Err(denied) => {
             let forbidden = matches!(denied, Denied::Unmet(_));
@@ -67,17 +73,29 @@ fn answer(call: &Call, required: &Requirement) -> HttpResponse {
     }
 }
 
-/// The identity, for the gateway to hand on.
-fn tell(claims: &Claims, response: &mut HttpResponseBuilder) {
-    response
-        .insert_header(("x-auth-subject", claims.subject()))
-        .insert_header(("x-auth-session", claims.session_id()))
-        .insert_header(("x-auth-client", claims.client_id()))
-        .insert_header(("x-auth-scope", claims.scopes().join(" ")))
-        .insert_header(("x-auth-expires", rfc3339(claims.expires_at())));
+static SUBJECT: HeaderName = HeaderName::from_static("x-auth-subject");
+static SESSION: HeaderName = HeaderName::from_static("x-auth-session");
+static CLIENT: HeaderName = HeaderName::from_static("x-auth-client");
+static SCOPES: HeaderName = HeaderName::from_static("x-auth-scope");
+static EXPIRES: HeaderName = HeaderName::from_static("x-auth-expires");
+static PHONE: HeaderName = HeaderName::from_static("x-auth-phone");
+
+/// The identity, for the gateway to hand on. What cannot be a header is left out; no token of ours has it.
+fn tell(checked: &Checked, headers: &mut HeaderMap) {
+    let claims = checked.claims();
+    let mut tell = |name: &HeaderName, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name.clone(), value);
+        }
+    };
+    tell(&SUBJECT, claims.subject());
+    tell(&SESSION, claims.session_id());
+    tell(&CLIENT, claims.client_id());
+    tell(&SCOPES, checked.scopes());
+    tell(&EXPIRES, checked.expires_at());
     // A client without the scope has no such claim.
     if let Some(phone) = claims.phone_number() {
-        response.insert_header(("x-auth-phone", phone.as_e164()));
+        tell(&PHONE, phone.as_e164());
     }
 }
 

@@ -20,6 +20,7 @@ pub mod form;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 pub mod health;
+pub mod hook_first;
 pub mod incoming;
 pub mod log_sample;
 pub mod observe;
@@ -29,6 +30,7 @@ pub mod problem;
 pub(crate) mod query;
 pub mod reader;
 pub mod reply;
+pub mod request_ids;
 pub mod revocations;
 pub mod serving;
 pub mod sessions;
@@ -48,6 +50,7 @@ use sqlx::PgPool;
 
 use self::documents::Documents;
 use self::log_sample::LogSample;
+use self::request_ids::RequestIds;
 use self::serving::Serving;
 use crate::audit::Audit;
 use crate::client::Clients;
@@ -118,7 +121,9 @@ pub struct State {
     pub keyring: Arc<Keyring>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Request ids and nonces.
+    /// Ids of requests that came without one.
+    pub request_ids: RequestIds,
+    /// Nonces.
     pub random: Arc<dyn Random>,
     /// Whether it is to be given further calls.
     pub serving: Arc<Serving>,

@@ -8,7 +8,7 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::ConnectionType;
 use actix_web::http::header::{
-    ALLOW, CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::middleware::Next;
 use actix_web::web::Data;
@@ -20,12 +20,11 @@ use super::codes::Code;
 use super::problem::Problem;
 use super::trace_context;
 use super::unread::Unread;
-use crate::random;
 use crate::telemetry::traces::{self, Served};
 
-static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Where the routes begin that gateways call.
-const HOOK: &str = "/v1/authorize";
+pub(super) const HOOK: &str = "/v1/authorize";
 /// Longest inbound `X-Request-Id` that is kept, in characters.
 const LONGEST_ID: usize = 64;
 
@@ -37,7 +36,10 @@ pub async fn observe<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = state.clock.monotonic();
     let _in_flight = state.serving.enter();
-    let trace_id = inbound_id(&request).map_or_else(|| new_id(&state), Ok)?;
+    let trace_id = match inbound_id(request.headers()) {
+        Some(id) => Rc::from(id),
+        None => new_id(&state)?,
+    };
     request
         .extensions_mut()
         .insert(TraceId(Rc::clone(&trace_id)));
@@ -114,17 +116,17 @@ pub async fn observe<B: MessageBody + 'static>(
 }
 
 /// An inbound id is kept if it is 1 to 64 of `[A-Za-z0-9._-]`.
-fn inbound_id(request: &ServiceRequest) -> Option<Rc<str>> {
-    let id = request.headers().get(&REQUEST_ID)?.to_str().ok()?;
+pub(super) fn inbound_id(headers: &HeaderMap) -> Option<&str> {
+    let id = headers.get(&REQUEST_ID)?.to_str().ok()?;
     let fits = (1..=LONGEST_ID).contains(&id.len());
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    (fits && id.bytes().all(plain)).then(|| Rc::from(id))
+    (fits && id.bytes().all(plain)).then_some(id)
 }
 
 fn new_id(state: &State) -> Result<Rc<str>, Error> {
-    let id = random::uuid_v7(state.random.as_ref(), state.clock.now())
-        .map_err(actix_web::error::ErrorInternalServerError)?;
-    Ok(Rc::from(id.simple().to_string()))
+    let id = state.request_ids.next(state.clock.now());
+    let id = id.map_err(actix_web::error::ErrorInternalServerError)?;
+    Ok(Rc::from(id))
 }
 
 /// Replaces an answer that the framework made: its bodies are plain text, or missing.

@@ -168,14 +168,11 @@ impl From<PhoneError> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        match &error {
-            StoreError::Unavailable(_) => {
-                tracing::error!(error = %Chain(&error), "database out of reach");
-                Self::new(Code::ServiceUnavailable).wait(SOON)
-            }
-            StoreError::Broken(_) | StoreError::Corrupt(_) | StoreError::NoId(_) => {
-                Self::internal(&error)
-            }
+        if error.is_outage() {
+            tracing::error!(error = %Chain(&error), "database out of reach");
+            Self::new(Code::ServiceUnavailable).wait(SOON)
+        } else {
+            Self::internal(&error)
         }
     }
 }
@@ -231,6 +228,7 @@ impl From<SendError> for Problem {
             SendError::NotLive => Self::new(Code::OtpRequestExpired),
             SendError::Provider { request_id, error } => provider(&error, request_id),
             SendError::Store(error) => error.into(),
+            SendError::NoSeat(error) => error.into(),
             SendError::Seal | SendError::Random(_) => Self::internal(&error),
         }
     }
@@ -259,6 +257,7 @@ impl From<SignInError> for Problem {
                 problem
             }
             SignInError::Verify(VerifyError::Store(error)) => error.into(),
+            SignInError::NoSeat(error) => error.into(),
             SignInError::Verify(VerifyError::Seal(_))
             | SignInError::Random(_)
             | SignInError::Phone(_)

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 /// One a process.
 #[derive(Debug, Default)]
 pub struct Serving {
     is_stopping: AtomicBool,
-    in_flight: watch::Sender<usize>,
+    in_flight: AtomicUsize,
+    is_idle: Notify,
     connections: AtomicUsize,
     most_connections: AtomicUsize,
 }
@@ -47,22 +48,24 @@ impl Serving {
 
     /// Calls that are not done: not answered yet, or worked on although the caller hung up.
     pub fn in_flight(&self) -> usize {
-        *self.in_flight.borrow()
+        self.in_flight.load(Ordering::Acquire)
     }
 
     /// Waits until there is none.
     pub async fn idle(&self) {
-        // The sender is `self`.
-        let _ = self
-            .in_flight
-            .subscribe()
-            .wait_for(|calls| *calls == 0)
-            .await;
+        loop {
+            // Asked for before the count is read: one that ends in between is not missed.
+            let is_idle = self.is_idle.notified();
+            if self.in_flight() == 0 {
+                return;
+            }
+            is_idle.await;
+        }
     }
 
     /// Counts a call until the guard is dropped.
     pub fn enter(self: &Arc<Self>) -> InFlight {
-        self.in_flight.send_modify(|calls| *calls += 1);
+        self.in_flight.fetch_add(1, Ordering::AcqRel);
         InFlight(Arc::clone(self))
     }
 }
@@ -84,6 +87,8 @@ pub struct InFlight(Arc<Serving>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.send_modify(|calls| *calls -= 1);
+        if self.0.in_flight.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.is_idle.notify_waiters();
+        }
     }
 }
