@@ -1,5 +1,6 @@
 //! The connection pool, the migrations, and what a database error means for the caller.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -41,7 +42,14 @@ pub struct DatabaseOptions {
     pub acquire_timeout: Duration,
     /// Longest time one statement may run.
     pub statement_timeout: Duration,
+    /// Whether a pooler may stand between. It may refuse what it does not know.
+    pub is_pooled: bool,
 }
+
+/// How statements are planned, all of which look rows up by their keys. A plan that was made while a table was empty
+/// would read all of it for each row, until PostgreSQL looks at the table again; and what it cannot but scan seems
+/// expensive enough then to be compiled, which takes longer by far.
+const PLANS: [(&str, &str); 2] = [("enable_seqscan", "off"), ("jit", "off")];
 
 /// What each connection is opened with, in milliseconds; 0 = none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +100,27 @@ pub enum StoreError {
     /// A row could not be given an id.
     #[error("no id could be made for a row")]
     NoId(#[from] RandomUnavailable),
+    /// What was done for several calls at once failed, for each of them.
+    #[error(transparent)]
+    Together(Arc<StoreError>),
+}
+
+impl StoreError {
+    /// The same for each of so many calls.
+    pub(crate) fn of_all<T>(error: Self, calls: usize) -> Vec<Result<T, Self>> {
+        let error = Arc::new(error);
+        let failed = || Err(Self::Together(Arc::clone(&error)));
+        std::iter::repeat_with(failed).take(calls).collect()
+    }
+
+    /// Whether trying again later helps.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Unavailable(_) => true,
+            Self::Together(error) => error.is_outage(),
+            Self::Broken(_) | Self::Corrupt(_) | Self::NoId(_) => false,
+        }
+    }
 }
 
 impl From<sqlx::Error> for StoreError {
@@ -107,7 +136,7 @@ impl From<sqlx::Error> for StoreError {
 /// How the service connects.
 pub(crate) fn connect_options(options: &DatabaseOptions) -> Result<PgConnectOptions, sqlx::Error> {
     let timeouts = options.timeouts();
-    Ok(options
+    let connect = options
         .url
         .expose_secret()
         .parse::<PgConnectOptions>()?
@@ -118,7 +147,12 @@ pub(crate) fn connect_options(options: &DatabaseOptions) -> Result<PgConnectOpti
                 "idle_in_transaction_session_timeout",
                 timeouts.idle_in_transaction,
             ),
-        ]))
+        ]);
+    Ok(if options.is_pooled {
+        connect
+    } else {
+        connect.options(PLANS)
+    })
 }
 
 /// Opens a pool; no connection is made before the first statement.

@@ -39,10 +39,11 @@
 //!    locks the phone's row, checks its cooldown, windows and lock, supersedes its older request and
 //!    stores the new one; then it counts the SMS for its address, client, prefix and country, which
 //!    [`otp::weigh`] judges; then it tells the [`audit`] log. Too much of anything, and all of it is
-//!    undone. It is committed before anything leaves.
+//!    undone. It is committed before anything leaves. Who comes while one is under way waits, and the next one is
+//!    for all who do ([`seats::shared`]): the counters that all change are locked until the disk has the commit.
 //! 4. The code is derived from the nonce ([`otp::code`]) and handed to the [`provider`]. No
 //!    connection to the database is held meanwhile, nor the seat.
-//! 5. A second statement records what the provider said. If the SMS surely never left, it gives the
+//! 5. A second statement records what the provider said, together with others too. If the SMS surely never left, it gives the
 //!    limits back; if that is not sure, the request stays verifiable.
 //! 6. The reply is kept under the caller's key, and then given.
 //!
@@ -53,7 +54,8 @@
 //! 2. [`otp::verify`] reads the request's row: nonce, client, expiry, none of which can change. The
 //!    code is compared in constant time, but nobody is told yet.
 //! 3. One SQL statement (`sign_in/store.rs`) locks the phone's row and counts a wrong code, or uses
-//!    up a right one and makes the user and the session. Of any number of parallel calls one wins.
+//!    up a right one and makes the user and the session. Of any number of parallel calls one wins. Right codes
+//!    that come at the same time are used up by one statement.
 //! 4. [`token::issuer`] signs the JWT of a [`session::LiveSession`], which only a right code can make.
 //!
 //! Where the provider makes the codes, step 2 is `otp/ask.rs` instead: the try is counted, under a
@@ -73,7 +75,8 @@
 //!
 //! # A request at a gateway, step by step
 //!
-//! 1. [`http::authorize`] looks for a token and for what the gateway requires; it reads no body.
+//! 1. [`http::hook_first`] takes the plain call before the router does. [`http::authorize`] looks for a token and for
+//!    what the gateway requires; it reads no body.
 //! 2. [`gateway`] knows the token by its hash, or has its signature checked and remembers it until it ends.
 //! 3. [`revocation`] says whether its session ended early. Whoever ends a session writes that in the same
 //!    statement (a trigger), and every replica reads it within a second, told by NOTIFY or not.
@@ -92,6 +95,7 @@
 //! |---|---|
 //! | key claimed, request stored | the lease of the key ends, and a repeat does all of it |
 //! | request stored, outcome recorded | the code may have arrived, and verifies; a repeat sends nothing and says `provider_timeout`; the background closes the SMS when its lease ends ([`otp::deliveries`]) |
+//! | outcome recorded, PostgreSQL crashes within a second | as before: that one commit does not wait for the disk |
 //! | outcome recorded, reply kept | a repeat finds the request by its id, and answers from it |
 //! | try counted, provider asked | the same code costs no further try |
 //! | provider said yes, session made | "used before" is known to be that code's own yes (`otp/store/check.rs`) |

@@ -271,24 +271,24 @@ pub(crate) fn master_keys(settings: &Settings) -> Result<MasterKeys, DeriveError
 
 /// How the settings say to reach the database, which may be through a pooler.
 pub(crate) fn database_options(settings: &Settings) -> DatabaseOptions {
-    options(settings, &settings.database.url)
+    let is_pooled = settings.database.direct_url.is_some();
+    options(settings, &settings.database.url, is_pooled)
 }
 
 /// The same without a pooler, for what needs a session.
 pub(crate) fn direct_options(settings: &Settings) -> DatabaseOptions {
     let database = &settings.database;
-    options(
-        settings,
-        database.direct_url.as_ref().unwrap_or(&database.url),
-    )
+    let url = database.direct_url.as_ref().unwrap_or(&database.url);
+    options(settings, url, false)
 }
 
-fn options(settings: &Settings, url: &SecretString) -> DatabaseOptions {
+fn options(settings: &Settings, url: &SecretString, is_pooled: bool) -> DatabaseOptions {
     DatabaseOptions {
         url: url.clone(),
         max_connections: settings.database.max_connections,
         acquire_timeout: settings.database.acquire_timeout,
         statement_timeout: settings.database.statement_timeout,
+        is_pooled,
     }
 }
 

@@ -19,6 +19,7 @@ use crate::gateway::{Gateway, Remembered};
 use crate::http::State;
 use crate::http::admin::Denials;
 use crate::http::documents::Documents;
+use crate::http::request_ids::RequestIds;
 use crate::http::serving::Serving;
 use crate::idempotency::Idempotency;
 use crate::limit::budget::Scope;
@@ -26,11 +27,11 @@ use crate::limit::per_ip::{IpLimit, IpWindow};
 use crate::limit::spend::Ceilings;
 use crate::master_key::Resealing;
 use crate::metrics::Metrics;
-use crate::otp::Otp;
 use crate::otp::code::{CodeError, OtpCode};
 use crate::otp::refusals::Refusals;
 use crate::otp::store::Store;
 use crate::otp::test_numbers::{TestNumber, TestNumbers};
+use crate::otp::{Otp, Together};
 use crate::people::People;
 use crate::provider::guard::Provider;
 use crate::retention::{self, Retention};
@@ -75,10 +76,13 @@ pub(super) fn state(
     let provider = Arc::new(provider);
     let lease = lease(settings, &provider);
     let audit = Arc::new(audit(&deps, &pool));
+    let seats = seats(settings, &metrics);
+    let policy = policy(settings, lease);
     let otp = Arc::new(Otp {
         store: Store::new(pool.clone()),
+        together: Together::new(&pool, &policy, &seats),
         keyring: Arc::clone(&keyring),
-        policy: policy(settings, lease),
+        policy,
         provider: Arc::clone(&provider),
         random: Arc::clone(&deps.random),
         clock: Arc::clone(&deps.clock),
@@ -126,15 +130,8 @@ pub(super) fn state(
             &windows(&[(settings.limits.ip.verifies_per_minute, 60)]),
             &[(network.verifies_per_minute, 60)],
         ),
-        sign_in: SignIn {
-            pool: pool.clone(),
-            otp: Arc::clone(&otp),
-            sessions: Arc::clone(&sessions),
-            clients: Arc::clone(&clients),
-            random: Arc::clone(&deps.random),
-            audit: Arc::clone(&audit),
-        },
-        seats: seats(settings, &metrics),
+        sign_in: SignIn::new(&pool, (&otp, &sessions), &seats),
+        seats,
         read_timeout: settings.server.read_timeout,
         idempotency: Idempotency {
             pool: pool.clone(),
@@ -160,6 +157,7 @@ pub(super) fn state(
         trusted_proxies: settings.server.trusted_proxies.clone(),
         keyring,
         clock: deps.clock,
+        request_ids: RequestIds::new(Arc::clone(&deps.random)),
         random: deps.random,
         pool,
         operators: settings.operators.clone(),

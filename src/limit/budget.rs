@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Datelike as _, Months, NaiveTime, TimeDelta, Timelike as _, Utc};
 
+pub use super::counter::Counter;
 use super::spend::Ceilings;
 use crate::phone::Country;
 
@@ -158,21 +159,6 @@ impl Scope {
             Self::Service => "service".to_owned(),
         }
     }
-}
-
-/// A row of counters with one more SMS in it.
-#[derive(Clone, Debug)]
-pub struct Counter {
-    /// When its windows began.
-    pub starts: Starts,
-    /// SMS in this hour and day.
-    pub messages: (i64, i64),
-    /// Their cost in this hour, day and month, in millionths.
-    pub cost: (i64, i64, i64),
-    /// Those whose code was not used, in this hour and day.
-    pub unverified: (i64, i64),
-    /// The highest number of right codes on one of the last 14 days.
-    pub best_day: i64,
 }
 
 /// Why an SMS is too much.

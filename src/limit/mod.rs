@@ -4,6 +4,7 @@
 //! [`per_ip`] is the first line in each process and keeps floods away from the database.
 
 pub mod budget;
+pub mod counter;
 pub mod per_address;
 pub mod per_ip;
 pub mod per_phone;

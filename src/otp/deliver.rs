@@ -1,5 +1,6 @@
 //! Handing an admitted SMS to the provider, and recording what became of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -9,7 +10,8 @@ use super::Otp;
 use super::code::OtpCode;
 use super::request::RequestId;
 use super::send::SendError;
-use super::store::{Outcome, Sent, Store};
+use super::store::{Acceptance, Outcome, Sent, Store};
+use crate::database::StoreError;
 use crate::metrics::{self, Queue, Queued, Sms};
 use crate::phone::PhoneNumber;
 use crate::provider::{Accepted, Fault, Message, ProviderError};
@@ -97,12 +99,27 @@ impl Otp {
             Err(error) if error.surely_not_done() => Outcome::NeverLeft { at: now },
             Err(_) => Outcome::Unknown,
         };
-        let recorded = self.store.conclude(&sent, &outcome);
+        let recorded = self.record(&sent, &outcome);
         if let Err(error) = traces::step("record the outcome", recorded).await {
             tracing::error!(request.id = %sent.request, error = %Chain(&error), "outcome of a send not recorded yet");
             let waits = self.metrics.queued(Queue::Outcomes);
             tokio::spawn(keep_trying(self.store.clone(), (sent, outcome), waits));
         }
+    }
+
+    /// That one was taken is recorded together with others.
+    async fn record(&self, sent: &Sent, outcome: &Outcome) -> Result<(), StoreError> {
+        if let Outcome::Accepted { accepted, ask_at } = outcome {
+            let acceptance = Acceptance {
+                sent: sent.clone(),
+                accepted: accepted.clone(),
+                ask_at: *ask_at,
+            };
+            if let Ok(recorded) = self.together.acceptances.join(Arc::new(acceptance)).await {
+                return recorded;
+            }
+        }
+        self.store.conclude(sent, outcome).await
     }
 }
 

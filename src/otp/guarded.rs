@@ -19,7 +19,7 @@ use crate::secrets::PhoneIndex;
 
 /// Who asks for an SMS, and for what.
 #[derive(Clone, Copy)]
-pub(super) struct Asking<'a> {
+pub(super) struct Asks<'a> {
     /// A send or a resend.
     pub(super) action: Action,
     pub(super) request: RequestId,
@@ -40,7 +40,7 @@ impl Otp {
     /// Finds out who asks, and refuses what needs no database to be refused.
     pub(super) async fn asked(
         &self,
-        asking: Asking<'_>,
+        asking: Asks<'_>,
         now: DateTime<Utc>,
     ) -> Result<Asked, SendError> {
         let (phone, index) = asking.phone;
@@ -112,7 +112,7 @@ impl Otp {
         }
     }
 
-    fn load(&self, asking: Asking<'_>) -> Load {
+    fn load(&self, asking: Asks<'_>) -> Load {
         let (phone, index) = asking.phone;
         let guard = &self.policy.guard;
         let country = phone.country();
@@ -181,7 +181,8 @@ impl Otp {
             | SendError::Provider { .. }
             | SendError::Store(_)
             | SendError::Seal
-            | SendError::Random(_) => return,
+            | SendError::Random(_)
+            | SendError::NoSeat(_) => return,
         };
         self.note_once(&asked.event, reason, now).await;
     }

@@ -39,6 +39,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgPool;
 
 use crate::alerts::Alerts;
 use crate::audit::Audit;
@@ -50,9 +51,11 @@ use crate::metrics::Metrics;
 use crate::provider::guard::Provider;
 use crate::random::Random;
 use crate::rules::{Rules, Verdict};
+use crate::seats::shared::Group;
+use crate::seats::{Class, Seats};
 use crate::secrets::{Keyring, PhoneIndex, SealError};
 use refusals::Refusals;
-use store::{Store, StoredRequest};
+use store::{Acceptances, Admissions, Store, StoredRequest};
 use test_numbers::TestNumbers;
 use weigh::GuardPolicy;
 
@@ -118,9 +121,27 @@ pub struct DevicePolicy {
     pub receipt_life: TimeDelta,
 }
 
+/// What calls do together with others that come at the same time.
+pub(crate) struct Together {
+    admissions: Arc<Group<Admissions>>,
+    acceptances: Arc<Group<Acceptances>>,
+}
+
+impl Together {
+    /// Within the runtime that does it.
+    pub(crate) fn new(pool: &PgPool, policy: &Policy, seats: &Arc<Seats>) -> Self {
+        let admissions = Admissions::new(pool.clone(), policy.clone());
+        Self {
+            admissions: Group::new(admissions, Arc::clone(seats), Class::Send),
+            acceptances: Group::finishing(Acceptances::new(pool.clone())),
+        }
+    }
+}
+
 /// The use cases of this module, with what they need.
 pub struct Otp {
     pub(crate) store: Store,
+    pub(crate) together: Together,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) policy: Policy,
     pub(crate) provider: Arc<Provider>,

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::Otp;
 use super::deliver::Outgoing;
-use super::guarded::Asking;
+use super::guarded::Asks;
 use super::request::RequestId;
 use super::send::{Issued, SendError, resend_refused};
 use super::store::{Again, OneMore, Sent, StoredRequest};
@@ -51,7 +51,7 @@ impl Otp {
         let found = found.filter(|found| !self.is_blocked(found, now));
         let found = found.ok_or(SendError::NotLive)?;
         let phone = self.open_phone(&found)?;
-        let asking = Asking {
+        let asking = Asks {
             action: Action::OtpResend,
             request: id,
             phone: (&phone, found.phone),

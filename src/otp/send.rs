@@ -1,5 +1,6 @@
 //! Sending a code: store first, then text.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -7,10 +8,10 @@ use uuid::Uuid;
 
 use super::code::{Binding, OtpCode};
 use super::deliver::Outgoing;
-use super::guarded::Asking;
+use super::guarded::Asks;
 use super::phone_state::{By, PhoneState};
 use super::request::{Purpose, RequestId, Standing, Status};
-use super::store::{Admission, NewRequest, Sent, StoredRequest};
+use super::store::{Admission, Admitted, Asking, NewRequest, Sent, StoredRequest};
 use super::weigh::TurnedAway;
 use super::{Otp, Policy};
 use crate::audit::Action;
@@ -23,7 +24,7 @@ use crate::origin::Origin;
 use crate::phone::PhoneNumber;
 use crate::provider::ProviderError;
 use crate::random::{self, RandomUnavailable};
-use crate::seats::Seat;
+use crate::seats::{NoSeat, Seat};
 use crate::secrets::{PhoneIndex, Purpose as Seal, SealError};
 use crate::telemetry::traces;
 
@@ -118,6 +119,9 @@ pub enum SendError {
     /// No randomness.
     #[error(transparent)]
     Random(#[from] RandomUnavailable),
+    /// The database has no room for the call.
+    #[error(transparent)]
+    NoSeat(#[from] NoSeat),
 }
 
 impl SendError {
@@ -134,7 +138,8 @@ impl SendError {
             | Self::NotLive
             | Self::Store(_)
             | Self::Seal
-            | Self::Random(_) => None,
+            | Self::Random(_)
+            | Self::NoSeat(_) => None,
         }
     }
 }
@@ -154,7 +159,7 @@ impl Otp {
         &self,
         ask: SendCode,
         operation: Operation,
-        seat: Seat,
+        mut seat: Seat,
         now: DateTime<Utc>,
     ) -> Result<Issued, SendError> {
         let random = self.random.as_ref();
@@ -170,13 +175,13 @@ impl Otp {
             id,
             admission,
             phone: index,
-            phone_sealed: &sealed,
-            client: ask.client.as_str(),
+            phone_sealed: sealed,
+            client: ask.client.clone(),
             purpose: ask.purpose,
-            code_nonce: &nonce,
+            code_nonce: nonce,
             now,
         };
-        let asking = Asking {
+        let asking = Asks {
             action: Action::OtpSend,
             request: id,
             phone: (&ask.phone, index),
@@ -185,12 +190,14 @@ impl Otp {
             receipt: ask.receipt.as_ref(),
         };
         let asked = self.asked(asking, now).await?;
+        let asking = Arc::new(Asking { new, asked });
+        let asked = &asking.asked;
         let by = asked.by;
 
-        let admitted = self.store.admit(&new, &asked, &self.policy);
+        let admitted = self.admit(&asking, &mut seat);
         let phone = match traces::step("admit the SMS", admitted).await? {
             Admission::Admitted(begun, weighed) => {
-                self.note_admitted(&asked, weighed).await;
+                self.note_admitted(asked, weighed).await;
                 begun.phone
             }
             // Whoever began it died; or this process stood still, and somebody took over.
@@ -200,15 +207,21 @@ impl Otp {
             }
             Admission::Refused(phone) => {
                 let error = refused(&self.policy, &phone, by, now);
-                self.note_refused(&asked, &error, now).await;
+                self.note_refused(asked, &error, now).await;
                 return Err(error);
             }
             Admission::TurnedAway(weighed) => {
-                return Err(self.turned_away(&asked, weighed).await);
+                return Err(self.turned_away(asked, weighed).await);
             }
         };
 
-        let code = self.code_of(index, id, &nonce, (ask.client.as_str(), ask.purpose), now);
+        let code = self.code_of(
+            index,
+            id,
+            &asking.new.code_nonce,
+            (ask.client.as_str(), ask.purpose),
+            now,
+        );
         let sms = Sent {
             request: id,
             send_id: operation.id,
@@ -237,6 +250,22 @@ impl Otp {
             quotas: self.policy.sends.quotas(&phone.history, now),
             answered_at: self.clock.now(),
         })
+    }
+
+    /// Together with others who ask at the same time; or alone, if something sets it apart.
+    async fn admit(&self, asking: &Arc<Asking>, seat: &mut Seat) -> Result<Admission, SendError> {
+        if asking.asked.is_texted() {
+            seat.leave();
+            match self.together.admissions.join(Arc::clone(asking)).await?? {
+                Admitted::Together(through) => {
+                    let (begun, weighed) = *through;
+                    return Ok(Admission::Admitted(begun, weighed));
+                }
+                Admitted::Alone => seat.retake().await?,
+            }
+        }
+        let admitted = self.store.admit(&asking.new, &asking.asked, &self.policy);
+        Ok(admitted.await?)
     }
 
     /// What to answer where this very SMS was admitted before, by somebody who has not answered. It

@@ -19,15 +19,17 @@
 //!
 //! What needs no database takes no seat: the key set, the gateways' hook, the revocations, documents.
 
+pub mod shared;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::metrics::Metrics;
 
@@ -36,6 +38,8 @@ use crate::metrics::Metrics;
 pub const MOST_WAITING: usize = 1024;
 /// What whoever gets no seat is told to wait: others have come back by then. Our own figure.
 const SHORTLY: Duration = Duration::from_secs(1);
+/// Pause of one who asks again for a seat, on behalf of others who wait for it. Our own figure.
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// What a call is for. In the order in which they are told to come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +62,15 @@ impl Class {
             Self::Send => "send",
             Self::Session => "session",
             Self::Login => "login",
+        }
+    }
+
+    fn of<T>(self, all: &[T; 3]) -> &T {
+        let [send, session, login] = all;
+        match self {
+            Self::Send => send,
+            Self::Session => session,
+            Self::Login => login,
         }
     }
 
@@ -107,6 +120,8 @@ pub struct NoSeat {
 /// The seats of a process.
 pub struct Seats {
     room: Mutex<Room>,
+    /// Those who wait for a seat that they share ([`shared`]), of each class in the order of [`Class::ALL`].
+    sharing: [AtomicUsize; 3],
     patience: Duration,
     metrics: Arc<Metrics>,
 }
@@ -131,13 +146,34 @@ struct Waiting {
 
 /// A seat, until it is dropped or given up.
 #[must_use = "a seat that is dropped at once is none"]
-pub struct Seat(Option<Arc<Seats>>);
+pub struct Seat {
+    seats: Arc<Seats>,
+    class: Class,
+    is_taken: bool,
+}
 
 impl Seat {
-    /// Gives it up early. Whoever did that needs none any more.
+    fn of(seats: &Arc<Seats>, class: Class) -> Self {
+        Self {
+            seats: Arc::clone(seats),
+            class,
+            is_taken: true,
+        }
+    }
+
+    /// Gives it up early.
     pub fn leave(&mut self) {
-        let Some(seats) = self.0.take() else { return };
-        seats.left();
+        if std::mem::take(&mut self.is_taken) {
+            self.seats.left();
+        }
+    }
+
+    /// Takes one of the same class again, for whoever gave his up.
+    pub async fn retake(&mut self) -> Result<(), NoSeat> {
+        if !self.is_taken {
+            *self = self.seats.take(self.class).await?;
+        }
+        Ok(())
     }
 }
 
@@ -170,6 +206,7 @@ impl Seats {
         });
         Arc::new(Self {
             room: Mutex::new(Room { taken: 0, lines }),
+            sharing: Default::default(),
             patience,
             metrics,
         })
@@ -189,6 +226,27 @@ impl Seats {
         }
     }
 
+    /// Waits for a seat on behalf of others, who look to their own patience.
+    async fn wait(self: &Arc<Self>, class: Class) -> Seat {
+        loop {
+            match self.ask(class) {
+                Ok(Ok(seat)) => return seat,
+                Ok(Err(turn)) => {
+                    if let Ok(seat) = turn.await {
+                        return seat;
+                    }
+                }
+                Err(_) => sleep(AGAIN).await,
+            }
+        }
+    }
+
+    /// Counts one who waits for a seat to be shared, until the guard is dropped.
+    fn sharing(self: &Arc<Self>, class: Class) -> Sharing {
+        class.of(&self.sharing).fetch_add(1, Ordering::Relaxed);
+        Sharing(Arc::clone(self), class)
+    }
+
     /// A seat, or a place among those who wait.
     fn ask(self: &Arc<Self>, class: Class) -> Result<Result<Seat, oneshot::Receiver<Seat>>, Shed> {
         let mut room = self.room();
@@ -196,7 +254,7 @@ impl Seats {
         let line = class.line(lines);
         if *taken < line.most {
             *taken += 1;
-            return Ok(Ok(Seat(Some(Arc::clone(self)))));
+            return Ok(Ok(Seat::of(self, class)));
         }
         let waiting = line.who_waits();
         if waiting.len() >= MOST_WAITING {
@@ -215,9 +273,9 @@ impl Seats {
     /// Somebody gave up his seat: it is the next one's.
     fn left(self: &Arc<Self>) {
         let next = self.room().next();
-        if let Some(next) = next {
+        if let Some((class, next)) = next {
             // One who has left meanwhile gives it back, which comes here again.
-            drop(next.turn.send(Seat(Some(Arc::clone(self)))));
+            drop(next.turn.send(Seat::of(self, class)));
         }
     }
 
@@ -236,7 +294,8 @@ impl Seats {
     /// How many wait, of a class.
     pub fn waiting(&self, class: Class) -> usize {
         let mut room = self.room();
-        class.line(&mut room.lines).who_waits().len()
+        let in_line = class.line(&mut room.lines).who_waits().len();
+        in_line + class.of(&self.sharing).load(Ordering::Relaxed)
     }
 
     fn room(&self) -> MutexGuard<'_, Room> {
@@ -244,16 +303,26 @@ impl Seats {
     }
 }
 
+/// One who waits for a seat to be shared.
+struct Sharing(Arc<Seats>, Class);
+
+impl Drop for Sharing {
+    fn drop(&mut self) {
+        let Self(seats, class) = self;
+        class.of(&seats.sharing).fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Room {
     /// Takes back a seat; who may have it, for whom it is taken again.
-    fn next(&mut self) -> Option<Waiting> {
+    fn next(&mut self) -> Option<(Class, Waiting)> {
         self.taken -= 1;
         let next = Class::ALL.into_iter().rev().find_map(|class| {
             let line = class.line(&mut self.lines);
             if self.taken >= line.most {
                 return None;
             }
-            line.who_waits().pop_front()
+            Some((class, line.who_waits().pop_front()?))
         });
         self.taken += usize::from(next.is_some());
         next

@@ -1,11 +1,11 @@
-//! What the log is told of a try, whose events the statement in `store.rs` wrote by itself.
+//! What the log is told of a try, whose events the statement in `store/` wrote by itself.
 
 use chrono::{DateTime, Utc};
 
 use super::store::{Noted, Outcome};
 use crate::audit::{self, Action, Actor, Event};
 
-pub(super) fn told(noted: &Noted<'_>, outcome: &Outcome, now: DateTime<Utc>) {
+pub(super) fn told(noted: &Noted, outcome: &Outcome, now: DateTime<Utc>) {
     let trace_id = &noted.origin.trace_id;
     let tried = |ended| Event::new(noted.action, ended, noted.actor.clone()).trace(trace_id);
     let by_itself = |action| Event::new(action, audit::Outcome::Success, Actor::Service);

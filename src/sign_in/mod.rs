@@ -22,12 +22,13 @@ use crate::otp::send::SendError;
 use crate::otp::store::StoredRequest;
 use crate::otp::verify::{Attempt, VerifyError};
 use crate::random::{self, Random, RandomUnavailable};
-use crate::seats::Seat;
+use crate::seats::shared::Group;
+use crate::seats::{Class, NoSeat, Seat, Seats};
 use crate::secrets::SealError;
 use crate::session::{SessionError, Sessions, Tokens};
 use crate::telemetry::traces;
 use crate::token::grant::{Granted, Wanted};
-use store::{Noted, Outcome, Tried};
+use store::{Noted, Outcome, Settlements, Tried};
 
 /// What a right code is worth.
 #[derive(Debug)]
@@ -64,6 +65,9 @@ pub enum SignInError {
     /// The receipt could not be made.
     #[error(transparent)]
     Receipt(#[from] SealError),
+    /// The database has no room for the call.
+    #[error(transparent)]
+    NoSeat(#[from] NoSeat),
     /// The session could not be begun, or asks for what its client was not given.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -94,9 +98,28 @@ pub struct SignIn {
     pub(crate) clients: Arc<Clients>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) audit: Arc<Audit>,
+    settlements: Arc<Group<Settlements>>,
 }
 
 impl SignIn {
+    /// Over the database of its parts, within the runtime that settles right codes.
+    pub(crate) fn new(
+        pool: &PgPool,
+        (otp, sessions): (&Arc<Otp>, &Arc<Sessions>),
+        seats: &Arc<Seats>,
+    ) -> Self {
+        let settlements = Settlements::new(pool.clone(), otp.policy.clone(), sessions.per_user);
+        Self {
+            pool: pool.clone(),
+            otp: Arc::clone(otp),
+            sessions: Arc::clone(sessions),
+            clients: Arc::clone(&otp.clients),
+            random: Arc::clone(&otp.random),
+            audit: Arc::clone(&otp.audit),
+            settlements: Group::new(settlements, Arc::clone(seats), Class::Login),
+        }
+    }
+
     /// Checks a code, counts the try, and for a right one signs the user in.
     ///
     /// The code's use, the user and the session are one statement: a crash leaves either all of
@@ -154,30 +177,35 @@ impl SignIn {
             lock_id: random::uuid_v7(self.random.as_ref(), now)?,
             action: action(by),
             actor: Actor::Client(client.id.clone()),
-            origin: &ask.origin,
+            origin: ask.origin.clone(),
         };
         let begins_with = (&ask.wanted, amr(by), &ask.origin.seen);
         let new = self
             .sessions
             .prepare(operation.id, client, begins_with, now)?;
-        let tried = Tried {
-            noted: &noted,
-            request: &request,
+        let tried = Box::new(Tried {
+            noted,
+            request,
             right,
             proven,
             by,
             user,
-            session: &new,
+            session: new,
             sessions_per_user: self.sessions.per_user,
-        };
-        let settled = store::settle(&self.pool, tried, &self.otp.policy, now);
-        let outcome = traces::step("settle the try", settled).await?;
-        log::told(&noted, &outcome, now);
+            at: now,
+        });
+        let settled = self.settle(tried, &mut seat);
+        let (tried, outcome) = traces::step("settle the try", settled).await?;
+        log::told(&tried.noted, &outcome, now);
+        let Tried {
+            request, session, ..
+        } = *tried;
         match outcome {
             Outcome::Right { user_id, .. } => {
                 self.otp.count_try(&request, by, true);
                 let phone = self.otp.open_phone(&request)?;
-                let tokens = self.sessions.begun(new, user_id, phone, client)?;
+                let client = self.client_of(&request)?;
+                let tokens = self.sessions.begun(session, user_id, phone, client)?;
                 self.signed_in(&request, tokens, user_id == user)
             }
             Outcome::Wrong {
@@ -189,6 +217,25 @@ impl SignIn {
             // Somebody else ended the request since it was read; say what it is now.
             Outcome::Refused => Err(self.otp.why_refused(id, (caller, by), now).await.into()),
         }
+    }
+
+    /// Together with others that come at the same time; or alone, if something sets it apart.
+    async fn settle(
+        &self,
+        mut tried: Box<Tried>,
+        seat: &mut Seat,
+    ) -> Result<(Box<Tried>, Outcome), SignInError> {
+        if tried.goes_together() {
+            seat.leave();
+            let (back, settled) = self.settlements.join(tried).await?;
+            tried = back;
+            if let Some(outcome) = settled? {
+                return Ok((tried, outcome));
+            }
+            seat.retake().await?;
+        }
+        let outcome = store::settle(&self.pool, &tried, &self.otp.policy).await?;
+        Ok((tried, outcome))
     }
 
     /// Tells the audit log of a wrong code that the provider checked; the try itself was counted before it

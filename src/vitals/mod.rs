@@ -75,7 +75,7 @@ impl Vitals {
                     Ok(Err(error)) => {
                         tracing::debug!(error = %Chain(&error), "nothing seen in the database");
                         // A defect is an answer too.
-                        !matches!(error, StoreError::Unavailable(_))
+                        !error.is_outage()
                     }
                     Err(_) => false,
                 };

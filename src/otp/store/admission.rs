@@ -9,7 +9,7 @@ use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
 use super::admit::{self, Begun, NewRequest, OneMore};
-use super::take::{Load, take};
+use super::take::{Load, Taken, take};
 use super::{Store, StoredRequest, find};
 use crate::audit::{self, Event};
 use crate::database::StoreError;
@@ -101,15 +101,27 @@ impl Asked {
         };
         let guard = &policy.guard;
         let taken = take(transaction, load, &guard.address, now).await?;
+        Ok(self.judge(&taken, (load.price, account), policy, now))
+    }
+
+    /// Weighs an SMS of this price that is counted in `taken` already.
+    pub(super) fn judge(
+        &self,
+        taken: &Taken,
+        (price, account): (i64, bool),
+        policy: &Policy,
+        now: DateTime<Utc>,
+    ) -> Weighed {
+        let guard = &policy.guard;
         let account = account && guard.unverified.trust_accounts;
         let who = Who {
             known: account || self.by == By::KnownDevice || self.allowed,
             exempt: self.allowed,
             emergency: self.emergency,
             ceilings: &self.ceilings,
-            price: load.price,
+            price,
         };
-        Ok(guard.weigh(&taken, who, now))
+        guard.weigh(taken, who, now)
     }
 }
 
@@ -117,7 +129,7 @@ impl Store {
     /// Takes the limits and stores the request, or does nothing.
     pub(in crate::otp) async fn admit(
         &self,
-        new: &NewRequest<'_>,
+        new: &NewRequest,
         asked: &Asked,
         policy: &Policy,
     ) -> Result<Admission, StoreError> {

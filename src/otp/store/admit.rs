@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::take::Load;
 use super::{Sms, StoredRequest, phone_state, stored_request};
+use crate::client::ClientId;
 use crate::database::StoreError;
 use crate::limit::budget::Scope;
 use crate::limit::per_phone::{COOLDOWN_WINDOW_SECONDS, KnownHistory, SendHistory};
@@ -20,16 +21,15 @@ use crate::otp::request::{Delivery, Purpose, RequestId, Standing};
 use crate::secrets::PhoneIndex;
 
 /// A request about to be stored.
-#[derive(Clone, Copy)]
-pub(in crate::otp) struct NewRequest<'a> {
+pub(in crate::otp) struct NewRequest {
     pub(in crate::otp) id: RequestId,
     /// New for every try, so that a refused one is never taken for an earlier admitted one.
     pub(in crate::otp) admission: Uuid,
     pub(in crate::otp) phone: PhoneIndex,
-    pub(in crate::otp) phone_sealed: &'a [u8],
-    pub(in crate::otp) client: &'a str,
+    pub(in crate::otp) phone_sealed: Vec<u8>,
+    pub(in crate::otp) client: ClientId,
     pub(in crate::otp) purpose: Purpose,
-    pub(in crate::otp) code_nonce: &'a [u8],
+    pub(in crate::otp) code_nonce: [u8; 16],
     pub(in crate::otp) now: DateTime<Utc>,
 }
 
@@ -59,7 +59,7 @@ pub(in crate::otp) struct Begun {
 /// however late whoever began it first comes: he may have stood still until his lease was over.
 pub(super) async fn begin(
     connection: &mut PgConnection,
-    new: &NewRequest<'_>,
+    new: &NewRequest,
     (by, load): (By, Option<&Load>),
     policy: &Policy,
 ) -> Result<Option<Begun>, StoreError> {
@@ -129,9 +129,9 @@ pub(super) async fn begin(
         policy.sends.horizon_seconds(),
         COOLDOWN_WINDOW_SECONDS,
         new.phone_sealed,
-        new.client,
+        new.client.as_str(),
         new.purpose.name(),
-        new.code_nonce,
+        &new.code_nonce[..],
         new.now + policy.ttl,
         new.admission,
         new.now + policy.lease,

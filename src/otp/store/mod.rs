@@ -5,12 +5,15 @@
 //! row and sees its latest version, so parallel calls on any replica queue up behind each other.
 //! A refused call changes nothing; `last_send_id` tells it that it was not the one let through.
 
+mod accept;
 mod admission;
 mod admit;
 mod check;
 mod due;
 mod outcome;
+mod statements;
 mod take;
+mod together;
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgExecutor, PgPool};
@@ -22,12 +25,14 @@ use crate::database::StoreError;
 use crate::limit::per_phone::{KnownHistory, SendHistory};
 use crate::secrets::PhoneIndex;
 
+pub(super) use accept::{Acceptance, Acceptances};
 pub(super) use admission::{Admission, Again, Asked};
 pub(super) use admit::{NewRequest, OneMore};
 pub(super) use check::{Check, Reserved};
 pub(super) use due::Due;
 pub(super) use outcome::Outcome;
 pub(super) use take::{Load, Taken};
+pub(super) use together::{Admissions, Admitted, Asking};
 
 /// The tables of this module.
 #[derive(Clone, Debug)]

@@ -1,5 +1,7 @@
 //! The one statement that ends a try: it counts a wrong code, or uses up a right one and makes
-//! the user and the session.
+//! the user and the session. Right codes that come at the same time are used up together (`together.rs`).
+
+mod together;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
@@ -13,10 +15,11 @@ use crate::otp::phone_state::By;
 use crate::otp::store::StoredRequest;
 use crate::session::NewSession;
 
+pub(super) use together::Settlements;
+
 /// A try to be carried out, and ids for what a right one makes.
-#[derive(Clone, Copy)]
-pub(super) struct Tried<'a> {
-    pub(super) request: &'a StoredRequest,
+pub(super) struct Tried {
+    pub(super) request: StoredRequest,
     pub(super) right: bool,
     /// The provider said so, and the try was counted before it was asked: neither tries nor lock
     /// stand in the way any more.
@@ -25,16 +28,18 @@ pub(super) struct Tried<'a> {
     pub(super) by: By,
     /// For the user, if the phone has none yet.
     pub(super) user: Uuid,
-    pub(super) session: &'a NewSession,
+    pub(super) session: NewSession,
     /// More than that many, and the session that was not used for longest ends.
     pub(super) sessions_per_user: i64,
     /// What the audit log is told.
-    pub(super) noted: &'a Noted<'a>,
+    pub(super) noted: Noted,
+    /// When.
+    pub(super) at: DateTime<Utc>,
 }
 
 /// What the audit log is told of a try. The rows are written by the same statement: no login is without
 /// its event.
-pub(super) struct Noted<'a> {
+pub(super) struct Noted {
     /// The event's id, that of the lock that a wrong code may bring, and that of the sessions that make
     /// room for one more.
     pub(super) id: Uuid,
@@ -42,7 +47,7 @@ pub(super) struct Noted<'a> {
     pub(super) cap_id: Uuid,
     pub(super) action: Action,
     pub(super) actor: Actor,
-    pub(super) origin: &'a Origin,
+    pub(super) origin: Origin,
 }
 
 /// A session that was made before.
@@ -74,14 +79,13 @@ pub(super) enum Outcome {
 /// looked at only where the phone's own tries are spent.
 pub(super) async fn settle(
     pool: &PgPool,
-    tried: Tried<'_>,
+    tried: &Tried,
     policy: &Policy,
-    now: DateTime<Utc>,
 ) -> Result<Outcome, StoreError> {
-    let outcome = settle_as(pool, tried, false, policy, now).await?;
+    let outcome = settle_as(pool, tried, false, policy).await?;
     match outcome {
         Outcome::Refused if tried.by == By::KnownDevice => {
-            settle_as(pool, tried, true, policy, now).await
+            settle_as(pool, tried, true, policy).await
         }
         Outcome::Refused | Outcome::Right { .. } | Outcome::Wrong { .. } => Ok(outcome),
     }
@@ -90,11 +94,11 @@ pub(super) async fn settle(
 #[expect(clippy::too_many_lines, reason = "one statement, which is one literal")]
 async fn settle_as(
     pool: &PgPool,
-    tried: Tried<'_>,
+    tried: &Tried,
     known: bool,
     policy: &Policy,
-    now: DateTime<Utc>,
 ) -> Result<Outcome, StoreError> {
+    let now = tried.at;
     let refresh_hash = tried.session.refresh.hash();
     let row = sqlx::query!(
         r#"

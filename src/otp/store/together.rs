@@ -1,0 +1,168 @@
+//! Letting many SMS through by one transaction: what `admission.rs` does for one, for all that come at the same
+//! time, so that the rows that all of them change are locked for one commit.
+//!
+//! It lets through whom nothing stands in the way of. Whoever it does not let through is left as he was and goes his
+//! own way ([`Admitted::Alone`]): somebody else has his phone, or a limit refuses him, and to say which is the
+//! business of the statements for one.
+//!
+//! Rows are locked in the order phones, counters, addresses, each by their keys. The statement for one takes the
+//! counter of its address before the row of the address, so that no two can wait for each other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::admission::Asked;
+use super::admit::{Begun, NewRequest};
+use super::statements;
+use super::take::{Load, Taken};
+use crate::audit;
+use crate::database::StoreError;
+use crate::limit::budget::{Counter, Starts};
+use crate::limit::per_address::AddressState;
+use crate::otp::Policy;
+use crate::otp::weigh::Weighed;
+use crate::seats::shared::Errand;
+
+/// One of those who ask for a code at the same time, with whom the limits of his phone are those of anybody.
+pub(in crate::otp) struct Asking {
+    pub(in crate::otp) new: NewRequest,
+    pub(in crate::otp) asked: Asked,
+}
+
+/// What came of it.
+pub(in crate::otp) enum Admitted {
+    /// It is stored and may be sent.
+    Together(Box<(Begun, Weighed)>),
+    /// Nothing was done.
+    Alone,
+}
+
+/// Lets them through.
+pub(in crate::otp) struct Admissions {
+    pool: PgPool,
+    policy: Policy,
+}
+
+/// Those who may be let through, by the request that they ask for.
+type Through = BTreeMap<Uuid, (Begun, Weighed)>;
+
+/// An SMS that is about to be counted.
+#[derive(Clone, Copy)]
+pub(super) struct One<'a> {
+    pub(super) new: &'a NewRequest,
+    pub(super) asked: &'a Asked,
+    pub(super) load: &'a Load,
+}
+
+impl Errand for Admissions {
+    type Item = Arc<Asking>;
+    type Done = Result<Admitted, StoreError>;
+
+    fn alone(asking: &Arc<Asking>) -> Vec<Vec<u8>> {
+        let Asking { new, asked } = asking.as_ref();
+        let address = asked.load.as_ref().and_then(|load| load.address.as_ref());
+        let address = address.map(|(key, _)| key.as_bytes().to_vec());
+        let own = [new.phone.as_bytes().to_vec(), new.id.0.as_bytes().to_vec()];
+        own.into_iter().chain(address).collect()
+    }
+
+    /// All are counted in the same hour.
+    fn goes_with(first: &Arc<Asking>, other: &Arc<Asking>) -> bool {
+        Starts::of(first.new.now) == Starts::of(other.new.now)
+    }
+
+    async fn carry_out(&self, all: Vec<Arc<Asking>>) -> Vec<Self::Done> {
+        match self.admit(&all).await {
+            Ok(mut through) => {
+                let of = |asking: &Arc<Asking>| match through.remove(&asking.new.id.0) {
+                    Some(through) => Ok(Admitted::Together(Box::new(through))),
+                    None => Ok(Admitted::Alone),
+                };
+                all.iter().map(of).collect()
+            }
+            Err(error) => StoreError::of_all(error, all.len()),
+        }
+    }
+}
+
+impl Admissions {
+    /// Held against these rules.
+    pub(in crate::otp) fn new(pool: PgPool, policy: Policy) -> Self {
+        Self { pool, policy }
+    }
+
+    async fn admit(&self, all: &[Arc<Asking>]) -> Result<Through, StoreError> {
+        let counted = all.iter().filter_map(|asking| {
+            let Asking { new, asked } = asking.as_ref();
+            let load = asked.load.as_ref()?;
+            Some(One { new, asked, load })
+        });
+        let mut asking: Vec<One<'_>> = counted.collect();
+        // The second time without those who were turned away the first time: without them, and held back by them no
+        // longer, the others pass, unless another replica spends the same budget just then.
+        for _ in 0..2 {
+            let mut transaction = self.pool.begin().await?;
+            let begun = statements::begin(&mut transaction, &asking, &self.policy).await?;
+            asking.retain(|one| begun.contains_key(&one.new.id.0));
+            if asking.is_empty() {
+                transaction.rollback().await?;
+                break;
+            }
+            let counters = statements::count(&mut transaction, &asking).await?;
+            let addresses =
+                statements::addresses(&mut transaction, &asking, &self.policy.guard.address);
+            let addresses = addresses.await?;
+            let through = self.weigh(&asking, begun, (counters, addresses));
+            asking.retain(|one| {
+                let weighed = through.get(&one.new.id.0);
+                weighed.is_some_and(|(_, weighed)| weighed.turned_away.is_none())
+            });
+            if asking.len() < through.len() {
+                transaction.rollback().await?;
+                continue;
+            }
+            let events = asking.iter();
+            let events = events.map(|one| (one.asked.event_id, one.new.now, &one.asked.event));
+            let events: Vec<_> = events.collect();
+            audit::store::insert_all(&mut transaction, &events).await?;
+            transaction.commit().await?;
+            for (id, at, event) in events {
+                event.log(Some(id), at);
+            }
+            return Ok(through);
+        }
+        Ok(Through::new())
+    }
+
+    /// Weighs each as if they had come one after the other. The rows have all of them in them, so the last one is
+    /// weighed first, and then taken out.
+    fn weigh(
+        &self,
+        asking: &[One<'_>],
+        mut begun: BTreeMap<Uuid, Begun>,
+        (mut counters, mut addresses): (BTreeMap<String, Counter>, BTreeMap<Vec<u8>, AddressState>),
+    ) -> Through {
+        let mut through = Through::new();
+        for One { new, asked, load } in asking.iter().rev() {
+            let Some(begun) = begun.remove(&new.id.0) else {
+                continue;
+            };
+            let mut taken = Taken::default();
+            for scope in &load.scopes {
+                if let Some(counter) = counters.get_mut(&scope.name()) {
+                    taken.counters.push((scope.clone(), counter.clone()));
+                    counter.take_out(load.price);
+                }
+            }
+            let address = load.address.as_ref();
+            taken.address = address.and_then(|(key, _)| addresses.remove(key.as_bytes()));
+            let what = (load.price, begun.account);
+            let weighed = asked.judge(&taken, what, &self.policy, new.now);
+            through.insert(new.id.0, (begun, weighed));
+        }
+        through
+    }
+}

@@ -1,0 +1,193 @@
+//! Using up many right codes by one statement: what the statement for one does, for all that come at the same time,
+//! so that the counters that all of them change are locked for one commit.
+//!
+//! Whoever is not settled here is left as he was and goes his own way: somebody else has his phone, or nothing is to
+//! be used up, or a session has to end for his.
+
+use std::collections::BTreeMap;
+
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::{Outcome, Tried};
+use crate::database::StoreError;
+use crate::otp::Policy;
+use crate::seats::shared::Errand;
+
+/// Uses them up.
+pub(in crate::sign_in) struct Settlements {
+    pool: PgPool,
+    policy: Policy,
+    sessions_per_user: i64,
+}
+
+impl Tried {
+    /// Whether it can be settled together with others: it is right, and asks for all that its client may have.
+    pub(in crate::sign_in) fn goes_together(&self) -> bool {
+        self.right && self.session.wanted.is_all()
+    }
+}
+
+impl Errand for Settlements {
+    type Item = Box<Tried>;
+    /// `None` if nothing was done.
+    type Done = (Box<Tried>, Result<Option<Outcome>, StoreError>);
+
+    fn alone(tried: &Box<Tried>) -> Vec<Vec<u8>> {
+        vec![tried.request.phone.as_bytes().to_vec()]
+    }
+
+    fn goes_with(_: &Box<Tried>, _: &Box<Tried>) -> bool {
+        true
+    }
+
+    async fn carry_out(&self, all: Vec<Box<Tried>>) -> Vec<Self::Done> {
+        let results: Vec<_> = match self.settle(&all).await {
+            Err(error) => StoreError::of_all(error, all.len()),
+            Ok(users) => {
+                let user_of = |tried: &Tried| users.get(&tried.request.id.0).copied();
+                let outcome = |user_id| Outcome::Right {
+                    user_id,
+                    made_room: false,
+                };
+                let users = all.iter().map(|tried| user_of(tried));
+                users.map(|user| Ok(user.map(outcome))).collect()
+            }
+        };
+        all.into_iter().zip(results).collect()
+    }
+}
+
+impl Settlements {
+    /// Held against these rules; more sessions of one user than that, and one has to end.
+    pub(in crate::sign_in) fn new(pool: PgPool, policy: Policy, sessions_per_user: i64) -> Self {
+        Self {
+            pool,
+            policy,
+            sessions_per_user,
+        }
+    }
+
+    /// The users, by the requests whose codes were used up.
+    #[expect(clippy::too_many_lines, reason = "one statement, which is one literal")]
+    async fn settle(&self, all: &[Box<Tried>]) -> Result<BTreeMap<Uuid, Uuid>, StoreError> {
+        fn each<T>(all: &[Box<Tried>], part: impl Fn(&Tried) -> T) -> Vec<T> {
+            all.iter().map(|one| part(one)).collect()
+        }
+        let rows = sqlx::query!(
+            r#"
+            WITH tries AS MATERIALIZED (
+                SELECT * FROM unnest($1::bytea[], $2::uuid[], $3::timestamptz[], $4::bool[], $5::uuid[],
+                    $6::bytea[], $7::uuid[], $8::text[], $9::text[], $10::uuid[], $11::text[], $12::text[],
+                    $13::bytea[], $14::text[], $15::timestamptz[], $16::bytea[], $17::timestamptz[],
+                    $18::bytea[], $19::text[], $20::timestamptz[])
+                AS t (phone_index, request_id, at, proven, user_id, phone_sealed, session_id, client_id, amr,
+                    event_id, action, actor, address_key, trace_id, expires_at, refresh_hash,
+                    refresh_expires_at, seen_sealed, kid, token_expires_at)
+            ), locked AS MATERIALIZED (
+                SELECT phone_index FROM phone_throttles WHERE phone_index = ANY ($1)
+                ORDER BY phone_index FOR UPDATE SKIP LOCKED
+            ), used_up AS (
+                UPDATE phone_throttles AS p SET live_request_id = NULL, failures_in_row = 0,
+                    known_failures_in_row = 0, failure_log = '{}', known_failure_log = '{}', locks = 0,
+                    locked_until = NULL
+                FROM tries AS t
+                WHERE p.phone_index = ANY ($1)
+                    AND p.phone_index = t.phone_index AND p.live_request_id = t.request_id
+                    AND p.phone_index IN (SELECT phone_index FROM locked)
+                    AND (t.proven OR (p.live_attempts < $21::int AND p.failures_in_row < $22::int
+                        AND (p.locked_until IS NULL OR p.locked_until <= t.at)))
+                    -- No other login of this phone can be under way: it has one live request.
+                    AND NOT EXISTS (
+                        SELECT FROM sessions AS s
+                        WHERE s.user_id = (SELECT u.id FROM users AS u WHERE u.phone_index = t.phone_index)
+                            AND s.ended_at IS NULL
+                            AND coalesce(s.refresh_expires_at, s.expires_at) > t.at
+                        OFFSET $23::bigint - 1)
+                RETURNING t.*, p.live_sends
+            ), requests AS MATERIALIZED (
+                -- In one order, as whoever changes several of them must.
+                SELECT id FROM otp_requests
+                WHERE id = ANY ($2) AND id IN (SELECT request_id FROM used_up)
+                ORDER BY id FOR UPDATE
+            ), verified AS (
+                UPDATE otp_requests AS r SET verified_at = t.at
+                FROM used_up AS t, requests AS o
+                WHERE r.id = ANY ($2) AND o.id = t.request_id AND r.id = o.id
+                RETURNING r.created_at, r.counted_in, t.live_sends
+            ), sent AS MATERIALIZED (
+                SELECT c.scope, array_agg(v.created_at) AS at, array_agg(v.live_sends) AS sends
+                FROM verified AS v, unnest(v.counted_in) AS c (scope)
+                WHERE c.scope ~ '^(address|country|prefix):' GROUP BY c.scope
+            ), counted AS MATERIALIZED (
+                SELECT scope FROM sms_counters WHERE scope = ANY (ARRAY(SELECT scope FROM sent))
+                ORDER BY scope FOR UPDATE
+            ), credited AS (
+                -- What was sent in another window than its code was used in is not counted there any more.
+                UPDATE sms_counters AS c SET
+                    hour_unverified = greatest(0, c.hour_unverified - coalesce((
+                        SELECT sum(n) FROM unnest(s.at, s.sends) AS e (at, n)
+                        WHERE c.hour_start <= e.at), 0)),
+                    day_unverified = greatest(0, c.day_unverified - coalesce((
+                        SELECT sum(n) FROM unnest(s.at, s.sends) AS e (at, n)
+                        WHERE c.day_start <= e.at), 0)),
+                    day_verified = c.day_verified + cardinality(s.at)
+                FROM counted, sent AS s
+                WHERE c.scope = ANY (ARRAY(SELECT scope FROM sent))
+                    AND c.scope = counted.scope AND s.scope = counted.scope
+            ), person AS (
+                INSERT INTO users AS u (id, phone_index, phone_sealed, created_at, last_login_at)
+                SELECT user_id, phone_index, phone_sealed, at, at FROM used_up ORDER BY phone_index
+                ON CONFLICT (phone_index) DO UPDATE SET last_login_at = excluded.last_login_at
+                RETURNING u.id, u.phone_index
+            ), session AS (
+                INSERT INTO sessions (id, user_id, client_id, created_at, amr, last_used_at, expires_at,
+                    refresh_hash, refresh_expires_at, seen_sealed, token_kids)
+                SELECT t.session_id, person.id, t.client_id, t.at, string_to_array(t.amr, ' '), t.at,
+                    t.expires_at, t.refresh_hash, t.refresh_expires_at, t.seen_sealed,
+                    token_kids_with('{}', t.kid, t.token_expires_at, t.at)
+                FROM used_up AS t JOIN person USING (phone_index)
+            ), noted AS (
+                INSERT INTO audit_events (id, at, action, outcome, actor, phone_index, address_key, user_id,
+                    request_id, session_id, trace_id)
+                SELECT t.event_id, t.at, t.action, 'success', t.actor, t.phone_index, t.address_key,
+                    person.id, t.request_id, t.session_id, t.trace_id
+                FROM used_up AS t JOIN person USING (phone_index)
+            )
+            SELECT t.request_id AS "request_id!", person.id AS "user_id!"
+            FROM used_up AS t JOIN person USING (phone_index)
+            "#,
+            &each(all, |one| one.request.phone.as_bytes().to_vec()),
+            &each(all, |one| one.request.id.0),
+            &each(all, |one| one.at),
+            &each(all, |one| one.proven),
+            &each(all, |one| one.user),
+            &each(all, |one| one.request.phone_sealed.clone()),
+            &each(all, |one| one.session.id),
+            &each(all, |one| one.request.client.clone()),
+            &each(all, |one| one.session.amr.join(" ")),
+            &each(all, |one| one.noted.id),
+            &each(all, |one| one.noted.action.name().to_owned()),
+            &each(all, |one| one.noted.actor.to_string()),
+            &each(all, |one| one.noted.origin.key.as_bytes().to_vec()),
+            &each(all, |one| one.noted.origin.trace_id.clone()),
+            &each(all, |one| one.session.expires_at),
+            &each(all, |one| one.session.refresh.hash().as_bytes().to_vec()),
+            &each(all, |one| one.session.refresh_expires_at),
+            &each(all, |one| one.session.seen_sealed.clone()),
+            &each(all, |one| one.session.draft.kid().to_owned()),
+            &each(all, |one| one
+                .session
+                .draft
+                .expires_at()
+                .min(one.session.expires_at)),
+            self.policy.max_attempts,
+            self.policy.failures.in_row,
+            self.sessions_per_user,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let users = rows.into_iter().map(|row| (row.request_id, row.user_id));
+        Ok(users.collect())
+    }
+}
