@@ -90,6 +90,10 @@ need_postgres() {
     postgres_programs >/dev/null || fail "installed postgresql, but still find no server programs"
 }
 
+need_wrk() {
+    has wrk || install "found no wrk, which makes the load" wrk
+}
+
 need_python() {
     if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
         install "found no Python with venv" python3 python3-venv
