@@ -43,8 +43,8 @@
 //!    for all who do ([`seats::shared`]): the counters that all change are locked until the disk has the commit.
 //! 4. The code is derived from the nonce ([`otp::code`]) and handed to the [`provider`]. No
 //!    connection to the database is held meanwhile, nor the seat.
-//! 5. A second statement records what the provider said, together with others too. If the SMS surely never left, it gives the
-//!    limits back; if that is not sure, the request stays verifiable.
+//! 5. A second statement records what the provider said, together with others too. If the SMS surely never left, it
+//!    gives the limits back; if that is not sure, the request stays verifiable.
 //! 6. The reply is kept under the caller's key, and then given.
 //!
 //! # A verify, step by step
@@ -53,7 +53,7 @@
 //!    takes over. The operation's id is that of the session that may be.
 //! 2. [`otp::verify`] reads the request's row: nonce, client, expiry, none of which can change. The
 //!    code is compared in constant time, but nobody is told yet.
-//! 3. One SQL statement (`sign_in/store.rs`) locks the phone's row and counts a wrong code, or uses
+//! 3. One SQL statement (`sign_in/store/`) locks the phone's row and counts a wrong code, or uses
 //!    up a right one and makes the user and the session. Of any number of parallel calls one wins. Right codes
 //!    that come at the same time are used up by one statement.
 //! 4. [`token::issuer`] signs the JWT of a [`session::LiveSession`], which only a right code can make.

@@ -2,7 +2,7 @@
 //!
 //! Where this service makes the codes, nothing is written here: what is read cannot change (the
 //! nonce, the phone, the expiry), and what can (tries, lock, single use) is decided by the one
-//! statement in `sign_in/store.rs` that counts the try. Where the provider makes them, it is asked
+//! statement in `sign_in/store/` that counts the try. Where the provider makes them, it is asked
 //! (`ask.rs`).
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The SQL on `sessions` and `spent_refresh_tokens`, beside that of a login (`sign_in/store.rs`).
+//! The SQL on `sessions` and `spent_refresh_tokens`, beside that of a login (`sign_in/store/`).
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgPool, Postgres, Transaction};

@@ -7,7 +7,7 @@
 //! means that it was right. Before another code is asked about, that one is asked about again
 //! ([`Reserved::earlier`]), so that there never are two.
 //!
-//! How a try counts and when it locks is written here once more than in `sign_in/store.rs`, since a
+//! How a try counts and when it locks is written here once more than in `sign_in/store/`, since a
 //! checked query must be one literal; the suite of `tests/api/vendors.rs` holds both to one rule.
 
 use chrono::{DateTime, Utc};

@@ -1,5 +1,5 @@
 //! All SQL on `otp_requests` and `phone_throttles` but the one statement that ends a request,
-//! which also makes the session (`sign_in/store.rs`).
+//! which also makes the session (`sign_in/store/`).
 //!
 //! A limit is taken in the same statement that stores what it allows: `UPDATE` locks the phone's
 //! row and sees its latest version, so parallel calls on any replica queue up behind each other.

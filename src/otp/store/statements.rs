@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::admit::Begun;
 use super::phone_state;
+use super::take::counter;
 use super::together::One;
 use crate::database::StoreError;
 use crate::limit::budget::{Counter, Scope, Starts};
@@ -207,17 +208,7 @@ pub(super) async fn count(
     .fetch_all(connection)
     .await?;
     let counters = rows.into_iter().map(|row| {
-        let counter = Counter {
-            starts: Starts {
-                hour: row.hour_start,
-                day: row.day_start,
-                month: row.month_start,
-            },
-            messages: (row.hour_messages.into(), row.day_messages.into()),
-            cost: (row.hour_cost, row.day_cost, row.month_cost),
-            unverified: (row.hour_unverified.into(), row.day_unverified.into()),
-            best_day: row.best_day.into(),
-        };
+        let counter = counter!(row);
         (row.scope, counter)
     });
     Ok(counters.collect())

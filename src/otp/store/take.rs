@@ -11,6 +11,24 @@ use crate::database::StoreError;
 use crate::limit::budget::{Counter, Scope, Starts};
 use crate::limit::per_address::{AddressKey, AddressPolicy, AddressState};
 
+/// Builds a [`Counter`] from a row; a macro because every checked query has a row type of its own.
+macro_rules! counter {
+    ($row:ident) => {
+        Counter {
+            starts: Starts {
+                hour: $row.hour_start,
+                day: $row.day_start,
+                month: $row.month_start,
+            },
+            messages: ($row.hour_messages.into(), $row.day_messages.into()),
+            cost: ($row.hour_cost, $row.day_cost, $row.month_cost),
+            unverified: ($row.hour_unverified.into(), $row.day_unverified.into()),
+            best_day: $row.best_day.into(),
+        }
+    };
+}
+pub(super) use counter;
+
 /// What one SMS is counted in.
 #[derive(Clone, Debug)]
 pub(in crate::otp) struct Load {
@@ -32,7 +50,6 @@ pub(in crate::otp) struct Taken {
 }
 
 /// Counts one SMS.
-#[expect(clippy::too_many_lines, reason = "one statement, which is one literal")]
 pub(super) async fn take(
     connection: &mut PgConnection,
     load: &Load,
@@ -131,17 +148,7 @@ pub(super) async fn take(
         }
         let scope = load.scopes.iter().find(|scope| scope.name() == row.scope);
         let scope = scope.ok_or(StoreError::Corrupt("counter"))?;
-        let counter = Counter {
-            starts: Starts {
-                hour: row.hour_start,
-                day: row.day_start,
-                month: row.month_start,
-            },
-            messages: (row.hour_messages.into(), row.day_messages.into()),
-            cost: (row.hour_cost, row.day_cost, row.month_cost),
-            unverified: (row.hour_unverified.into(), row.day_unverified.into()),
-            best_day: row.best_day.into(),
-        };
+        let counter = counter!(row);
         taken.counters.push((scope.clone(), counter));
     }
     Ok(taken)
