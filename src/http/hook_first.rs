@@ -4,22 +4,22 @@
 //! Only the plain call is answered here: `GET /v1/authorize` without a body, while nothing is traced and nobody wants
 //! its line in the log. All others go on to the router, and are answered the same (`tests/api/hook_first.rs`).
 
+use std::borrow::Cow;
+
 use actix_http::{HttpMessage as _, Request};
 use actix_service::{IntoServiceFactory, Service, ServiceFactory};
 use actix_web::Error;
 use actix_web::body::BoxBody;
 use actix_web::dev::{AppConfig, Response, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
-};
+use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use actix_web::web::Data;
 use futures_util::TryFutureExt as _;
 use futures_util::future::{Either, LocalBoxFuture, MapOk, Ready, ready};
 
 use super::State;
 use super::authorize;
-use super::observe::{self, HOOK, REQUEST_ID};
+use super::observe::{self, HOOK};
 
 /// Answers the hook, and passes the rest on.
 pub struct HookFirst<A> {
@@ -106,15 +106,12 @@ fn answer(state: &State, request: &Request) -> Option<Response<BoxBody>> {
     }
     let started = state.clock.monotonic();
     let id = match observe::inbound_id(headers) {
-        Some(id) => HeaderValue::from_str(id).ok()?,
-        None => HeaderValue::from_str(&state.request_ids.next(state.clock.now()).ok()?).ok()?,
+        Some(id) => Cow::Borrowed(id),
+        None => Cow::Owned(state.request_ids.next(state.clock.now()).ok()?),
     };
     let query = request.uri().query().unwrap_or_default();
     let mut answer = authorize::decided(state, query, headers);
-    let headers = answer.headers_mut();
-    headers.insert(REQUEST_ID.clone(), id);
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    observe::add_common(answer.headers_mut(), &id);
     let elapsed = state.clock.monotonic().saturating_sub(started);
     let status = answer.status().as_u16();
     state.metrics.request(Some(HOOK), "GET", status, elapsed);

@@ -22,7 +22,7 @@ use super::trace_context;
 use super::unread::Unread;
 use crate::telemetry::traces::{self, Served};
 
-pub(super) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Where the routes begin that gateways call.
 pub(super) const HOOK: &str = "/v1/authorize";
 /// Longest inbound `X-Request-Id` that is kept, in characters.
@@ -62,14 +62,7 @@ pub async fn observe<B: MessageBody + 'static>(
         let head = response.response_mut().head_mut();
         head.set_connection_type(ConnectionType::Close);
     }
-    let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(&trace_id) {
-        headers.insert(REQUEST_ID.clone(), value);
-    }
-    if !headers.contains_key(CACHE_CONTROL) {
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    }
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    add_common(response.headers_mut(), &trace_id);
     let elapsed = state.clock.monotonic().saturating_sub(started);
     let route = response.request().match_pattern();
     state.metrics.request(
@@ -113,6 +106,17 @@ pub async fn observe<B: MessageBody + 'static>(
         log!(info);
     }
     Ok(response)
+}
+
+/// Adds the headers that every answer has.
+pub(super) fn add_common(headers: &mut HeaderMap, trace_id: &str) {
+    if let Ok(value) = HeaderValue::from_str(trace_id) {
+        headers.insert(REQUEST_ID.clone(), value);
+    }
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
 /// An inbound id is kept if it is 1 to 64 of `[A-Za-z0-9._-]`.
