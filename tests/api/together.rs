@@ -42,6 +42,24 @@ async fn until_waiting(world: &World, app: &Instance, class: &str) {
     assert!(waited.is_ok(), "nobody waits");
 }
 
+/// Sends to twenty phones, who wait for one another until the counters are let go of.
+async fn twenty_sends(
+    world: &World,
+    app: &Instance,
+    held: Transaction<'static, Postgres>,
+) -> Vec<Answer> {
+    let sends = async {
+        let calls: Vec<_> = (1..=20).map(phone).collect();
+        join_all(calls.iter().map(|phone| app.send(phone))).await
+    };
+    let release = async {
+        until_waiting(world, app, "send").await;
+        held.rollback().await.unwrap();
+    };
+    let (answers, ()) = futures_util::future::join(sends, release).await;
+    answers
+}
+
 async fn number(world: &World, sql: &str) -> i64 {
     let row = raw_sql(AssertSqlSafe(sql.to_owned()));
     world.pool.fetch_one(row).await.unwrap().get(0)
@@ -57,15 +75,7 @@ async fn sends_that_wait_for_one_another_are_stored_by_one_transaction(
     app.sent(&phone(0)).await;
     let held = hold_counters(&world).await;
 
-    let sends = async {
-        let calls: Vec<_> = (1..=20).map(phone).collect();
-        join_all(calls.iter().map(|phone| app.send(phone))).await
-    };
-    let release = async {
-        until_waiting(&world, &app, "send").await;
-        held.rollback().await.unwrap();
-    };
-    let (answers, ()) = futures_util::future::join(sends, release).await;
+    let answers = twenty_sends(&world, &app, held).await;
 
     assert_eq!(by_outcome(&answers)["201 ok"], 20);
     for n in 1..=20 {
@@ -95,15 +105,7 @@ async fn together_no_more_pass_than_one_by_one(_: PgPoolOptions, connect: PgConn
     app.sent(&phone(0)).await;
     let held = hold_counters(&world).await;
 
-    let sends = async {
-        let calls: Vec<_> = (1..=20).map(phone).collect();
-        join_all(calls.iter().map(|phone| app.send(phone))).await
-    };
-    let release = async {
-        until_waiting(&world, &app, "send").await;
-        held.rollback().await.unwrap();
-    };
-    let (answers, ()) = futures_util::future::join(sends, release).await;
+    let answers = twenty_sends(&world, &app, held).await;
 
     let outcomes = by_outcome(&answers);
     assert_eq!(outcomes["201 ok"], 9, "{outcomes:?}");
