@@ -171,7 +171,8 @@ describe('under load', () => {
     const { service } = place;
     await all.sandbox.arm({ kind: 'hang' });
     const smsIsOut = await all.sandbox.watch('+919876500003');
-    // Its connection ends, or it is told of its work's end just before.
+    // Its connection ends, or it is told of its work's end just before: by 504 where the call to the provider was
+    // ended first, for its SMS may be out.
     const cut = post(`${service.url}/v1/otp/send`, { phone_number: '+919876500003' })
       .then(({ status }) => status, () => 500);
     await smsIsOut();
@@ -179,7 +180,7 @@ describe('under load', () => {
     await service.logged({ message: 'draining: calls are taken, /readyz fails' });
     service.program.signal('SIGTERM');
     assert.deepEqual(await service.program.ended(), { code: 0, signal: null });
-    assert.equal(await cut, 500);
+    assert.ok([500, 504].includes(await cut), `${await cut}`);
     await place.start();
     await all.untilAllTakeCalls();
   });
