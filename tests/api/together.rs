@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, join3};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Executor as _, Postgres, Row as _, Transaction, raw_sql};
+use tokio::time::timeout;
 
 use crate::support::{Answer, Instance, World, by_outcome};
 
@@ -23,23 +24,38 @@ async fn hold_counters(world: &World) -> Transaction<'static, Postgres> {
     lock
 }
 
-/// Waits until somebody waits for the counters, and at least ten behind him.
-async fn until_waiting(world: &World, app: &Instance, class: &str) {
-    world
-        .until(
-            "EXISTS (SELECT FROM pg_stat_activity
-             WHERE datname = current_database() AND wait_event_type = 'Lock')",
-        )
-        .await;
+/// Makes one call, which waits for the counters, and then the others; when all of them wait behind it, the counters
+/// are let go of.
+async fn behind_one(
+    (world, app): (&World, &Instance),
+    class: &str,
+    held: Transaction<'static, Postgres>,
+    calls: Vec<impl Future<Output = Answer>>,
+) -> Vec<Answer> {
+    let somebody_waits = "EXISTS (SELECT FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock')";
     let series = format!("otp_auth_calls_waiting{{class=\"{class}\"}} ");
     let waiting = async || {
         let metrics = app.admin_get("/metrics").await.body;
         let line = metrics.lines().find_map(|line| line.strip_prefix(&series));
-        line.unwrap().parse::<u32>().unwrap()
+        line.unwrap().parse::<usize>().unwrap()
     };
-    let waited = async { while waiting().await < 10 {} };
-    let waited = tokio::time::timeout(Duration::from_mins(1), waited).await;
-    assert!(waited.is_ok(), "nobody waits");
+    let mut calls = calls.into_iter();
+    let first = calls.next().unwrap();
+    let behind = calls.len();
+    let others = async {
+        world.until(somebody_waits).await;
+        join_all(calls).await
+    };
+    let release = async {
+        world.until(somebody_waits).await;
+        let waited = async { while waiting().await < behind {} };
+        let waited = timeout(Duration::from_secs(30), waited).await;
+        assert!(waited.is_ok(), "they do not wait");
+        held.rollback().await.unwrap();
+    };
+    let (first, others, ()) = join3(first, others, release).await;
+    std::iter::once(first).chain(others).collect()
 }
 
 /// Sends to twenty phones, who wait for one another until the counters are let go of.
@@ -48,16 +64,9 @@ async fn twenty_sends(
     app: &Instance,
     held: Transaction<'static, Postgres>,
 ) -> Vec<Answer> {
-    let sends = async {
-        let calls: Vec<_> = (1..=20).map(phone).collect();
-        join_all(calls.iter().map(|phone| app.send(phone))).await
-    };
-    let release = async {
-        until_waiting(world, app, "send").await;
-        held.rollback().await.unwrap();
-    };
-    let (answers, ()) = futures_util::future::join(sends, release).await;
-    answers
+    let phones: Vec<_> = (1..=20).map(phone).collect();
+    let sends = phones.iter().map(|phone| app.send(phone)).collect();
+    behind_one((world, app), "send", held, sends).await
 }
 
 async fn number(world: &World, sql: &str) -> i64 {
@@ -165,12 +174,8 @@ async fn right_codes_that_wait_for_one_another_are_used_up_by_one_transaction(
     codes.push(codes[19].clone());
     let held = hold_counters(&world).await;
 
-    let verifies = join_all(codes.iter().map(|(id, code)| app.verify(id, code)));
-    let release = async {
-        until_waiting(&world, &app, "login").await;
-        held.rollback().await.unwrap();
-    };
-    let (answers, ()) = futures_util::future::join(verifies, release).await;
+    let verifies = codes.iter().map(|(id, code)| app.verify(id, code));
+    let answers = behind_one((&world, &app), "login", held, verifies.collect()).await;
 
     let outcomes = by_outcome(&answers);
     assert_eq!(outcomes["200 ok"], 20, "{outcomes:?}");
