@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection as _, PgPool};
+use sqlx::{Connection as _, PgPool, Postgres, Transaction};
 
 use crate::random::RandomUnavailable;
 
@@ -173,6 +174,14 @@ pub fn pool(options: &DatabaseOptions) -> Result<PgPool, sqlx::Error> {
             })
         })
         .connect_lazy_with(connect))
+}
+
+/// Begins a transaction. What it takes to connect is 15 kB of future, which a call that waits for it would carry
+/// along from its start, and move.
+pub(crate) fn begin(
+    pool: &PgPool,
+) -> BoxFuture<'_, Result<Transaction<'static, Postgres>, sqlx::Error>> {
+    Box::pin(pool.begin())
 }
 
 /// Opens a pool of one connection for what is done once at start: a migration may take longer than

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Standing;
 use crate::audit::{self, Event};
-use crate::database::StoreError;
+use crate::database::{self, StoreError};
 use crate::secrets::PhoneIndex;
 
 pub(super) async fn standing(
@@ -48,7 +48,7 @@ pub(super) async fn unlock(
     mut event: Event,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let mut tx = pool.begin().await?;
+    let mut tx = database::begin(pool).await?;
     sqlx::query!(
         "UPDATE phone_throttles SET failure_log = '{}', known_failure_log = '{}',
              failures_in_row = 0, known_failures_in_row = 0, locks = 0, locked_until = NULL
@@ -75,7 +75,7 @@ pub(super) async fn erase(
     event: &Event,
     now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
-    let mut tx = pool.begin().await?;
+    let mut tx = database::begin(pool).await?;
     let phone = sqlx::query_scalar!("SELECT phone_index FROM users WHERE id = $1", user)
         .fetch_optional(&mut *tx)
         .await?;

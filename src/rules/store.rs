@@ -11,7 +11,7 @@ use super::switch::{Switch, SwitchState};
 use super::target::Kind;
 use super::{Listing, Verdict};
 use crate::audit::{self, Action, Actor, Event, Outcome};
-use crate::database::StoreError;
+use crate::database::{self, StoreError};
 use crate::operator::Change;
 use crate::secrets::PhoneIndex;
 use crate::session::{self, EndReason, Ending, Whose};
@@ -223,7 +223,7 @@ pub(super) async fn set_switch(
 
 /// Begins a change, behind the one before it.
 async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, StoreError> {
-    let mut tx = pool.begin().await?;
+    let mut tx = database::begin(pool).await?;
     sqlx::query!("UPDATE operator_changes SET version = version + 1")
         .execute(&mut *tx)
         .await?;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use sqlx::PgPool;
 
-use crate::database::StoreError;
+use crate::database::{self, StoreError};
 use crate::secrets::KeyId;
 
 /// Longest time, in milliseconds, that counting may take: it reads whole tables.
@@ -62,7 +62,7 @@ pub(in crate::master_key) async fn rows_under_others(
 
 async fn count(pool: &PgPool, keys: &[KeyId], are_theirs: bool) -> Result<Left, StoreError> {
     let keys: Vec<Vec<u8>> = keys.iter().map(|id| id.as_bytes().to_vec()).collect();
-    let mut tx = pool.begin().await?;
+    let mut tx = database::begin(pool).await?;
     sqlx::query!("SELECT set_config('statement_timeout', $1, true)", PATIENCE)
         .fetch_one(&mut *tx)
         .await?;

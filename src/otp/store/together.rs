@@ -19,7 +19,7 @@ use super::admit::{Begun, NewRequest};
 use super::statements;
 use super::take::{Load, Taken};
 use crate::audit;
-use crate::database::StoreError;
+use crate::database::{self, StoreError};
 use crate::limit::budget::{Counter, Starts};
 use crate::limit::per_address::AddressState;
 use crate::otp::Policy;
@@ -104,7 +104,7 @@ impl Admissions {
         // The second time without those who were turned away the first time: without them, and held back by them no
         // longer, the others pass, unless another replica spends the same budget just then.
         for _ in 0..2 {
-            let mut transaction = self.pool.begin().await?;
+            let mut transaction = database::begin(&self.pool).await?;
             let begun = statements::begin(&mut transaction, &asking, &self.policy).await?;
             asking.retain(|one| begun.contains_key(&one.new.id.0));
             if asking.is_empty() {
