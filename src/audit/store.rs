@@ -9,7 +9,7 @@ use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::{Action, Event, Filter, Outcome, Place};
-use crate::database::StoreError;
+use crate::database::{self, StoreError};
 use crate::limit::per_address::AddressKey;
 use crate::secrets::PhoneIndex;
 
@@ -152,6 +152,11 @@ pub(super) async fn newest(
     most: i64,
 ) -> Result<Vec<Entry>, StoreError> {
     let end = filter.end();
+    let mut tx = database::begin(pool).await?;
+    // Planned for what is asked for, not for whatever may be: then it would read all of the time.
+    sqlx::query!("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")
+        .fetch_one(&mut *tx)
+        .await?;
     let rows = sqlx::query!(
         r#"
         SELECT id, at, action, outcome, reason, actor, phone_index, address_key, user_id,
@@ -180,7 +185,7 @@ pub(super) async fn newest(
         filter.request,
         most,
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *tx)
     .await?;
     rows.into_iter().map(|row| entry!(row)).collect()
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::schedule::{KeyRecord, State};
 use super::{Losses, LostSession, Sighting, SigningAlgorithm};
 use crate::audit::{self, Event};
-use crate::database::StoreError;
+use crate::database::{self, StoreError};
 
 /// Names the advisory lock under which keys are changed: "otpkeys" in ASCII.
 const LOCK: i64 = 0x006f_7470_6b65_7973;
@@ -167,18 +167,19 @@ pub(super) async fn lost_sessions(
         r#"SELECT user_id, id AS session_id, client_id,
             to_timestamp((token_kids ->> $1)::bigint) AS "expires_at!"
          FROM sessions
-         WHERE (token_kids ->> $1)::bigint > $2 AND ($3::uuid IS NULL OR id > $3)
+         WHERE (token_kids ->> $1)::bigint > $2 AND id > $3
          ORDER BY id LIMIT $4"#,
         kid,
         now.timestamp(),
-        after,
+        // No session's id is nil.
+        after.unwrap_or_default(),
         most,
     );
     Ok(rows.fetch_all(&mut *tx).await?)
 }
 
 async fn patient(pool: &PgPool) -> Result<Transaction<'static, Postgres>, StoreError> {
-    let mut tx = pool.begin().await?;
+    let mut tx = database::begin(pool).await?;
     sqlx::query!("SELECT set_config('statement_timeout', $1, true)", PATIENCE,)
         .fetch_one(&mut *tx)
         .await?;
@@ -190,7 +191,7 @@ pub(super) struct Locked(Transaction<'static, Postgres>);
 
 impl Locked {
     pub(super) async fn begin(pool: &PgPool) -> Result<Self, StoreError> {
-        let mut tx = pool.begin().await?;
+        let mut tx = database::begin(pool).await?;
         sqlx::query!("SELECT pg_advisory_xact_lock($1)", LOCK)
             .execute(&mut *tx)
             .await?;
