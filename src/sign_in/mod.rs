@@ -108,7 +108,7 @@ impl SignIn {
         (otp, sessions): (&Arc<Otp>, &Arc<Sessions>),
         seats: &Arc<Seats>,
     ) -> Self {
-        let settlements = Settlements::new(pool.clone(), otp.policy.clone(), sessions.per_user);
+        let settlements = Settlements::new(pool.clone(), otp.policy.clone());
         Self {
             pool: pool.clone(),
             otp: Arc::clone(otp),

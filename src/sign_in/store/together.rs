@@ -6,11 +6,13 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{Outcome, Tried};
 use crate::database::StoreError;
+use crate::limit::budget::Starts;
 use crate::otp::Policy;
 use crate::seats::shared::Errand;
 
@@ -18,13 +20,19 @@ use crate::seats::shared::Errand;
 pub(in crate::sign_in) struct Settlements {
     pool: PgPool,
     policy: Policy,
-    sessions_per_user: i64,
 }
 
 impl Tried {
     /// Whether it can be settled together with others: it is right, and asks for all that its client may have.
     pub(in crate::sign_in) fn goes_together(&self) -> bool {
         self.right && self.session.wanted.is_all()
+    }
+
+    /// What `token_kids_with` makes of a session's first token: by which key it was signed, and its end.
+    fn token_kids(&self) -> String {
+        let draft = &self.session.draft;
+        let end = draft.expires_at().min(self.session.expires_at);
+        json!({ draft.kid(): end.timestamp() }).to_string()
     }
 }
 
@@ -37,8 +45,8 @@ impl Errand for Settlements {
         vec![tried.request.phone.as_bytes().to_vec()]
     }
 
-    fn goes_with(_: &Box<Tried>, _: &Box<Tried>) -> bool {
-        true
+    fn goes_with(first: &Box<Tried>, other: &Box<Tried>) -> bool {
+        Starts::of(first.at) == Starts::of(other.at)
     }
 
     async fn carry_out(&self, all: Vec<Box<Tried>>) -> Vec<Self::Done> {
@@ -59,13 +67,9 @@ impl Errand for Settlements {
 }
 
 impl Settlements {
-    /// Held against these rules; more sessions of one user than that, and one has to end.
-    pub(in crate::sign_in) fn new(pool: PgPool, policy: Policy, sessions_per_user: i64) -> Self {
-        Self {
-            pool,
-            policy,
-            sessions_per_user,
-        }
+    /// Held against these rules.
+    pub(in crate::sign_in) fn new(pool: PgPool, policy: Policy) -> Self {
+        Self { pool, policy }
     }
 
     /// The users, by the requests whose codes were used up.
@@ -74,16 +78,27 @@ impl Settlements {
         fn each<T>(all: &[Box<Tried>], part: impl Fn(&Tried) -> T) -> Vec<T> {
             all.iter().map(|one| part(one)).collect()
         }
+        // All of them have the same.
+        let Some(first) = all.first() else {
+            return Ok(BTreeMap::new());
+        };
+        let starts = Starts::of(first.at);
         let rows = sqlx::query!(
             r#"
             WITH tries AS MATERIALIZED (
                 SELECT * FROM unnest($1::bytea[], $2::uuid[], $3::timestamptz[], $4::bool[], $5::uuid[],
                     $6::bytea[], $7::uuid[], $8::text[], $9::text[], $10::uuid[], $11::text[], $12::text[],
                     $13::bytea[], $14::text[], $15::timestamptz[], $16::bytea[], $17::timestamptz[],
-                    $18::bytea[], $19::text[], $20::timestamptz[])
+                    $18::bytea[], $19::text[])
                 AS t (phone_index, request_id, at, proven, user_id, phone_sealed, session_id, client_id, amr,
                     event_id, action, actor, address_key, trace_id, expires_at, refresh_hash,
-                    refresh_expires_at, seen_sealed, kid, token_expires_at)
+                    refresh_expires_at, seen_sealed, token_kids)
+                -- No other login of this phone can be under way: it has one live request.
+                WHERE NOT EXISTS (
+                    SELECT FROM users AS u JOIN sessions AS s ON s.user_id = u.id
+                    WHERE u.phone_index = t.phone_index AND s.ended_at IS NULL
+                        AND coalesce(s.refresh_expires_at, s.expires_at) > t.at
+                    OFFSET $20::bigint - 1)
             ), locked AS MATERIALIZED (
                 SELECT phone_index FROM phone_throttles WHERE phone_index = ANY ($1)
                 ORDER BY phone_index FOR UPDATE SKIP LOCKED
@@ -91,71 +106,57 @@ impl Settlements {
                 UPDATE phone_throttles AS p SET live_request_id = NULL, failures_in_row = 0,
                     known_failures_in_row = 0, failure_log = '{}', known_failure_log = '{}', locks = 0,
                     locked_until = NULL
-                FROM tries AS t
-                WHERE p.phone_index = ANY ($1)
-                    AND p.phone_index = t.phone_index AND p.live_request_id = t.request_id
-                    AND p.phone_index IN (SELECT phone_index FROM locked)
+                FROM tries AS t JOIN locked USING (phone_index)
+                WHERE p.phone_index = t.phone_index AND p.live_request_id = t.request_id
                     AND (t.proven OR (p.live_attempts < $21::int AND p.failures_in_row < $22::int
                         AND (p.locked_until IS NULL OR p.locked_until <= t.at)))
-                    -- No other login of this phone can be under way: it has one live request.
-                    AND NOT EXISTS (
-                        SELECT FROM sessions AS s
-                        WHERE s.user_id = (SELECT u.id FROM users AS u WHERE u.phone_index = t.phone_index)
-                            AND s.ended_at IS NULL
-                            AND coalesce(s.refresh_expires_at, s.expires_at) > t.at
-                        OFFSET $23::bigint - 1)
                 RETURNING t.*, p.live_sends
             ), requests AS MATERIALIZED (
                 -- In one order, as whoever changes several of them must.
-                SELECT id FROM otp_requests
-                WHERE id = ANY ($2) AND id IN (SELECT request_id FROM used_up)
+                SELECT id FROM otp_requests WHERE id IN (SELECT request_id FROM used_up)
                 ORDER BY id FOR UPDATE
             ), verified AS (
                 UPDATE otp_requests AS r SET verified_at = t.at
-                FROM used_up AS t, requests AS o
-                WHERE r.id = ANY ($2) AND o.id = t.request_id AND r.id = o.id
+                FROM used_up AS t JOIN requests AS o ON o.id = t.request_id WHERE r.id = t.request_id
                 RETURNING r.created_at, r.counted_in, t.live_sends
-            ), sent AS MATERIALIZED (
-                SELECT c.scope, array_agg(v.created_at) AS at, array_agg(v.live_sends) AS sends
-                FROM verified AS v, unnest(v.counted_in) AS c (scope)
-                WHERE c.scope ~ '^(address|country|prefix):' GROUP BY c.scope
-            ), counted AS MATERIALIZED (
-                SELECT scope FROM sms_counters WHERE scope = ANY (ARRAY(SELECT scope FROM sent))
-                ORDER BY scope FOR UPDATE
             ), credited AS (
                 -- What was sent in another window than its code was used in is not counted there any more.
-                UPDATE sms_counters AS c SET
-                    hour_unverified = greatest(0, c.hour_unverified - coalesce((
-                        SELECT sum(n) FROM unnest(s.at, s.sends) AS e (at, n)
-                        WHERE c.hour_start <= e.at), 0)),
-                    day_unverified = greatest(0, c.day_unverified - coalesce((
-                        SELECT sum(n) FROM unnest(s.at, s.sends) AS e (at, n)
-                        WHERE c.day_start <= e.at), 0)),
-                    day_verified = c.day_verified + cardinality(s.at)
-                FROM counted, sent AS s
-                WHERE c.scope = ANY (ARRAY(SELECT scope FROM sent))
-                    AND c.scope = counted.scope AND s.scope = counted.scope
+                INSERT INTO sms_counters AS c (scope, hour_start, hour_messages, hour_cost, hour_unverified,
+                    day_start, day_messages, day_cost, day_unverified, day_verified, month_start, month_cost)
+                SELECT n.scope, $23, coalesce(sum(v.live_sends) FILTER (WHERE v.created_at >= $23), 0), 0, 0,
+                    $24, coalesce(sum(v.live_sends) FILTER (WHERE v.created_at >= $24), 0), 0, 0, count(*),
+                    $25, 0
+                FROM verified AS v, unnest(v.counted_in) AS n (scope)
+                WHERE n.scope ~ '^(address|country|prefix):' GROUP BY n.scope ORDER BY n.scope
+                ON CONFLICT (scope) DO UPDATE SET
+                    hour_unverified = CASE WHEN c.hour_start = $23
+                        THEN greatest(0, c.hour_unverified - excluded.hour_messages)
+                        ELSE c.hour_unverified END,
+                    day_unverified = CASE WHEN c.day_start = $24
+                        THEN greatest(0, c.day_unverified - excluded.day_messages)
+                        ELSE c.day_unverified END,
+                    day_verified = c.day_verified + excluded.day_verified
             ), person AS (
                 INSERT INTO users AS u (id, phone_index, phone_sealed, created_at, last_login_at)
                 SELECT user_id, phone_index, phone_sealed, at, at FROM used_up ORDER BY phone_index
                 ON CONFLICT (phone_index) DO UPDATE SET last_login_at = excluded.last_login_at
-                RETURNING u.id, u.phone_index
+                RETURNING u.id AS person_id, u.phone_index
+            ), logins AS MATERIALIZED (
+                SELECT * FROM used_up JOIN person USING (phone_index)
             ), session AS (
                 INSERT INTO sessions (id, user_id, client_id, created_at, amr, last_used_at, expires_at,
                     refresh_hash, refresh_expires_at, seen_sealed, token_kids)
-                SELECT t.session_id, person.id, t.client_id, t.at, string_to_array(t.amr, ' '), t.at,
-                    t.expires_at, t.refresh_hash, t.refresh_expires_at, t.seen_sealed,
-                    token_kids_with('{}', t.kid, t.token_expires_at, t.at)
-                FROM used_up AS t JOIN person USING (phone_index)
+                SELECT session_id, person_id, client_id, at, string_to_array(amr, ' '), at, expires_at,
+                    refresh_hash, refresh_expires_at, seen_sealed, token_kids::jsonb
+                FROM logins
             ), noted AS (
                 INSERT INTO audit_events (id, at, action, outcome, actor, phone_index, address_key, user_id,
                     request_id, session_id, trace_id)
-                SELECT t.event_id, t.at, t.action, 'success', t.actor, t.phone_index, t.address_key,
-                    person.id, t.request_id, t.session_id, t.trace_id
-                FROM used_up AS t JOIN person USING (phone_index)
+                SELECT event_id, at, action, 'success', actor, phone_index, address_key, person_id,
+                    request_id, session_id, trace_id
+                FROM logins
             )
-            SELECT t.request_id AS "request_id!", person.id AS "user_id!"
-            FROM used_up AS t JOIN person USING (phone_index)
+            SELECT request_id AS "request_id!", person_id AS "person_id!" FROM logins
             "#,
             &each(all, |one| one.request.phone.as_bytes().to_vec()),
             &each(all, |one| one.request.id.0),
@@ -175,19 +176,17 @@ impl Settlements {
             &each(all, |one| one.session.refresh.hash().as_bytes().to_vec()),
             &each(all, |one| one.session.refresh_expires_at),
             &each(all, |one| one.session.seen_sealed.clone()),
-            &each(all, |one| one.session.draft.kid().to_owned()),
-            &each(all, |one| one
-                .session
-                .draft
-                .expires_at()
-                .min(one.session.expires_at)),
+            &each(all, |one| one.token_kids()),
+            first.sessions_per_user,
             self.policy.max_attempts,
             self.policy.failures.in_row,
-            self.sessions_per_user,
+            starts.hour,
+            starts.day,
+            starts.month,
         )
         .fetch_all(&self.pool)
         .await?;
-        let users = rows.into_iter().map(|row| (row.request_id, row.user_id));
+        let users = rows.into_iter().map(|row| (row.request_id, row.person_id));
         Ok(users.collect())
     }
 }
