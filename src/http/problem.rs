@@ -257,7 +257,9 @@ impl From<SignInError> for Problem {
                 problem
             }
             SignInError::Verify(VerifyError::Store(error)) => error.into(),
-            SignInError::NoSeat(error) => error.into(),
+            SignInError::NoSeat(error) | SignInError::Verify(VerifyError::NoSeat(error)) => {
+                error.into()
+            }
             SignInError::Verify(VerifyError::Seal(_))
             | SignInError::Random(_)
             | SignInError::Phone(_)

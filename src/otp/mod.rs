@@ -55,7 +55,7 @@ use crate::seats::shared::Group;
 use crate::seats::{Class, Seats};
 use crate::secrets::{Keyring, PhoneIndex, SealError};
 use refusals::Refusals;
-use store::{Acceptances, Admissions, Store, StoredRequest};
+use store::{Acceptances, Admissions, Readings, Store, StoredRequest};
 use test_numbers::TestNumbers;
 use weigh::GuardPolicy;
 
@@ -125,6 +125,7 @@ pub struct DevicePolicy {
 pub(crate) struct Together {
     admissions: Arc<Group<Admissions>>,
     acceptances: Arc<Group<Acceptances>>,
+    readings: Arc<Group<Readings>>,
 }
 
 impl Together {
@@ -134,6 +135,7 @@ impl Together {
         Self {
             admissions: Group::new(admissions, Arc::clone(seats), Class::Send),
             acceptances: Group::finishing(Acceptances::new(pool.clone())),
+            readings: Group::new(Readings::new(pool.clone()), Arc::clone(seats), Class::Login),
         }
     }
 }

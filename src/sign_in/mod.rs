@@ -21,6 +21,7 @@ use crate::otp::request::RequestId;
 use crate::otp::send::SendError;
 use crate::otp::store::StoredRequest;
 use crate::otp::verify::{Attempt, VerifyError};
+use crate::phone::PhoneNumber;
 use crate::random::{self, Random, RandomUnavailable};
 use crate::seats::shared::Group;
 use crate::seats::{Class, NoSeat, Seat, Seats};
@@ -163,7 +164,7 @@ impl SignIn {
                 locked,
                 brought,
             } => {
-                self.otp.count_try(&request, By::Anybody, false);
+                self.count_wrong(&request, By::Anybody);
                 self.note_wrong(ask, &request, brought).await;
                 return Err(self.incorrect(attempts, locked));
             }
@@ -202,8 +203,10 @@ impl SignIn {
         } = *tried;
         match outcome {
             Outcome::Right { user_id, .. } => {
-                self.otp.count_try(&request, by, true);
-                let phone = self.otp.open_phone(&request)?;
+                let phone = self.otp.open_phone(&request);
+                let country = phone.as_ref().ok().and_then(PhoneNumber::country);
+                self.otp.count_try(country, by, true);
+                let phone = phone?;
                 let client = self.client_of(&request)?;
                 let tokens = self.sessions.begun(session, user_id, phone, client)?;
                 self.signed_in(&request, tokens, user_id == user)
@@ -211,7 +214,7 @@ impl SignIn {
             Outcome::Wrong {
                 attempts, locked, ..
             } => {
-                self.otp.count_try(&request, by, false);
+                self.count_wrong(&request, by);
                 Err(self.incorrect(attempts, locked))
             }
             // Somebody else ended the request since it was read; say what it is now.
@@ -232,6 +235,9 @@ impl SignIn {
             if let Some(outcome) = settled? {
                 return Ok((tried, outcome));
             }
+        }
+        // A try that is counted already is not to be told to come back.
+        if !tried.proven {
             seat.retake().await?;
         }
         let outcome = store::settle(&self.pool, &tried, &self.otp.policy).await?;
@@ -256,6 +262,12 @@ impl SignIn {
             let lock = about(action, audit::Outcome::Success, Actor::Service);
             self.audit.note(&lock.reason("wrong_codes")).await;
         }
+    }
+
+    fn count_wrong(&self, request: &StoredRequest, by: By) {
+        let phone = self.otp.open_phone(request).ok();
+        let country = phone.and_then(|phone| phone.country());
+        self.otp.count_try(country, by, false);
     }
 
     fn incorrect(&self, attempts: i32, locked: bool) -> SignInError {

@@ -10,9 +10,10 @@ use uuid::Uuid;
 
 use super::admit::{self, Begun, NewRequest, OneMore};
 use super::take::{Load, Taken, take};
-use super::{Store, StoredRequest, find};
+use super::read::find_one;
+use super::{Store, StoredRequest};
 use crate::audit::{self, Event};
-use crate::database::StoreError;
+use crate::database::{self, StoreError};
 use crate::limit::spend::Ceilings;
 use crate::otp::Policy;
 use crate::otp::phone_state::{By, PhoneState};
@@ -133,7 +134,7 @@ impl Store {
         asked: &Asked,
         policy: &Policy,
     ) -> Result<Admission, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = database::begin(&self.pool).await?;
         for by in asked.ways() {
             let begun =
                 admit::begin(&mut transaction, new, (*by, asked.load.as_ref()), policy).await?;
@@ -163,7 +164,7 @@ impl Store {
         asked: &Asked,
         policy: &Policy,
     ) -> Result<Again, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = database::begin(&self.pool).await?;
         for by in asked.ways() {
             let begun = admit::begin_again(&mut transaction, more, *by, policy).await?;
             let Some((stored, account)) = begun else {
@@ -176,7 +177,7 @@ impl Store {
                 Again::Admitted(Box::new(stored), weighed)
             });
         }
-        let stored = find(&mut *transaction, more.request).await?;
+        let stored = find_one(&mut *transaction, more.request).await?;
         transaction.rollback().await?;
         Ok(stored.map_or(Again::Gone, |stored| Again::Refused(Box::new(stored))))
     }

@@ -11,18 +11,17 @@ mod admit;
 mod check;
 mod due;
 mod outcome;
+mod read;
 mod statements;
 mod take;
 mod together;
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgExecutor, PgPool};
+use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::phone_state::PhoneState;
 use super::request::{Delivery, Purpose, RequestId, Standing};
-use crate::database::StoreError;
-use crate::limit::per_phone::{KnownHistory, SendHistory};
 use crate::secrets::PhoneIndex;
 
 pub(super) use accept::{Acceptance, Acceptances};
@@ -31,6 +30,7 @@ pub(super) use admit::{NewRequest, OneMore};
 pub(super) use check::{Check, Reserved};
 pub(super) use due::Due;
 pub(super) use outcome::Outcome;
+pub(super) use read::Readings;
 pub(super) use take::{Load, Taken};
 pub(super) use together::{Admissions, Admitted, Asking};
 
@@ -150,30 +150,4 @@ impl Store {
     pub fn new(pool: PgPool) -> Self {
         Self { pool }
     }
-
-    /// Reads a request and where it stands.
-    pub(crate) async fn find(&self, id: RequestId) -> Result<Option<StoredRequest>, StoreError> {
-        find(&self.pool, id).await
-    }
-}
-
-async fn find(
-    executor: impl PgExecutor<'_>,
-    id: RequestId,
-) -> Result<Option<StoredRequest>, StoreError> {
-    let row = sqlx::query!(
-        r#"
-            SELECT r.id, r.phone_index, r.phone_sealed, r.client_id, r.purpose, r.code_nonce,
-                r.send_ids, r.provider_key, r.provider_refs, r.delivery, r.expires_at,
-                r.verified_at, r.failed_at, p.live_request_id = r.id AS live, p.live_sends,
-                p.live_attempts, p.locked_until, p.check_until, p.send_log, p.cooldown_until,
-                p.failures_in_row, p.known_send_log, p.known_failure_log, p.known_failures_in_row
-            FROM otp_requests AS r JOIN phone_throttles AS p USING (phone_index)
-            WHERE r.id = $1
-            "#,
-        id.0,
-    )
-    .fetch_optional(executor)
-    .await?;
-    row.map(|row| Ok(stored_request!(row))).transpose()
 }
