@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use jsonwebtoken::Header;
 use secrecy::{ExposeSecret, SecretString};
@@ -142,6 +144,16 @@ pub(super) fn sign(
     let mut header = Header::new(key.algorithm());
     header.typ = Some(typ.to_owned());
     header.kid = Some(kid.to_owned());
-    let jwt = jsonwebtoken::encode(&header, claims, key.private());
-    jwt.map(SecretString::from).map_err(IssueError::Sign)
+    // The compact serialization of RFC 7515, section 7.1.
+    let signed = || {
+        let (header, claims) = (serde_json::to_vec(&header)?, serde_json::to_vec(claims)?);
+        let mut jwt = URL_SAFE_NO_PAD.encode(header);
+        jwt.push('.');
+        URL_SAFE_NO_PAD.encode_string(claims, &mut jwt);
+        let signature = key.sign(jwt.as_bytes())?;
+        jwt.push('.');
+        jwt.push_str(&signature);
+        Ok(SecretString::from(jwt))
+    };
+    signed().map_err(IssueError::Sign)
 }

@@ -3,11 +3,15 @@
 use std::fmt;
 
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
-use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::error::{KeyRejected, Unspecified};
+use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{self, KeySize};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse, ThumbprintHash};
-use jsonwebtoken::{Algorithm, EncodingKey};
+use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use secrecy::zeroize::Zeroizing;
 
 use super::{KeyError, der};
@@ -99,6 +103,9 @@ pub struct SigningKey {
     kid: String,
     algorithm: Algorithm,
     private: EncodingKey,
+    /// The same of ES256, read: `jsonwebtoken` reads a key anew for each token, which takes as long as half of an ECDSA
+    /// signature.
+    pair: Option<EcdsaKeyPair>,
     public: Jwk,
 }
 
@@ -114,8 +121,15 @@ impl SigningKey {
         self.algorithm
     }
 
-    pub(in crate::token) fn private(&self) -> &EncodingKey {
-        &self.private
+    /// The signature of a message, in base64url.
+    pub(in crate::token) fn sign(&self, message: &[u8]) -> jsonwebtoken::errors::Result<String> {
+        let Some(pair) = &self.pair else {
+            return crypto::sign(message, &self.private, self.algorithm);
+        };
+        let signature = pair.sign(&SystemRandom::new(), message);
+        let signature =
+            signature.map_err(|error: Unspecified| ErrorKind::Signing(error.to_string()))?;
+        Ok(URL_SAFE_NO_PAD.encode(signature))
     }
 
     pub(super) fn public(&self) -> &Jwk {
@@ -139,12 +153,21 @@ impl SigningKey {
             Some(kid) => kid.to_owned(),
             None => thumbprint().map_err(KeyError::Unusable)?,
         };
+        let pair = match key.algorithm {
+            SigningAlgorithm::Es256 => {
+                let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &key.der);
+                let unusable = |_: KeyRejected| KeyError::Unusable(ErrorKind::InvalidEcdsaKey.into());
+                Some(pair.map_err(unusable)?)
+            }
+            SigningAlgorithm::EdDsa | SigningAlgorithm::Rs256 => None,
+        };
         public.common.key_id = Some(kid.clone());
         public.common.public_key_use = Some(PublicKeyUse::Signature);
         Ok(Self {
             kid,
             algorithm,
             private,
+            pair,
             public,
         })
     }
