@@ -18,8 +18,8 @@ use std::time::Duration;
 use super::{Limit, Quota, Refusal};
 use crate::clock::Clock;
 
-/// Most buckets that one window keeps. They fill 131,072 places of 41 bytes, some 5 MB; the seven windows
-/// of `limits.ip` and `limits.network` some 38 MB.
+/// Most buckets that one window keeps. They fill 131,072 places of 17 bytes, some 2 MB; the seven windows
+/// of `limits.ip` and `limits.network` some 16 MB.
 const MOST_BUCKETS: usize = 100_000;
 /// Least time between two sweeps of one window: looking through all its buckets takes about a
 /// millisecond, which a flood must not be able to ask for with every call.
@@ -59,6 +59,25 @@ impl Network {
     }
 }
 
+/// A [`Network`] in the eight bytes that tell it from all others: the first half of an IPv6 address, or an IPv4
+/// address behind 32 ones, which no caller's IPv6 address begins with (ff00::/8 is multicast, RFC 4291).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Key(u64);
+
+impl From<Network> for Key {
+    fn from(Network(address): Network) -> Self {
+        Self(match address {
+            IpAddr::V4(v4) => u64::from(u32::MAX) << 32 | u64::from(v4.to_bits()),
+            IpAddr::V6(v6) => u64::try_from(v6.to_bits() >> 64).unwrap_or(u64::MAX),
+        })
+    }
+}
+
+/// A time of the monotonic clock, in nanoseconds, of which 64 bits hold 584 years.
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// At most `most` calls, refilled evenly over `window`.
 #[derive(Clone, Copy, Debug)]
 pub struct IpWindow {
@@ -83,8 +102,8 @@ struct Tier {
     most: u32,
     window: Duration,
     refill: Duration,
-    /// When the buckets will be full again; those that are need not be kept.
-    full_at: HashMap<Network, Duration>,
+    /// When the buckets will be full again ([`nanoseconds`]); those that are need not be kept.
+    full_at: HashMap<Key, u64>,
     /// The same of the one bucket that all share for whom there is no room.
     shared_full_at: Duration,
     swept_at: Duration,
@@ -93,7 +112,7 @@ struct Tier {
 /// A bucket that was looked up.
 struct Bucket {
     /// `None` is the shared one.
-    key: Option<Network>,
+    key: Option<Key>,
     full_at: Duration,
 }
 
@@ -189,11 +208,11 @@ impl Tier {
     }
 
     fn bucket(&mut self, address: Network, now: Duration) -> Bucket {
-        let key = match self.of {
+        let key = Key::from(match self.of {
             Of::Address => address,
             Of::Network => address.wider(),
-        };
-        let known = self.full_at.get(&key).copied();
+        });
+        let known = self.full_at.get(&key).copied().map(Duration::from_nanos);
         let has_room = known.is_some() || self.has_room(now);
         Bucket {
             key: has_room.then_some(key),
@@ -210,7 +229,8 @@ impl Tier {
         // Or the next one would have the map grow: buckets that are full again make room before memory does.
         let is_full = self.full_at.len() >= MOST_BUCKETS.min(self.full_at.capacity());
         if is_full && now >= self.swept_at + SWEEP_PAUSE {
-            self.full_at.retain(|_, full_at| *full_at > now);
+            let now_ns = nanoseconds(now);
+            self.full_at.retain(|_, full_at| *full_at > now_ns);
             self.swept_at = now;
         }
         self.full_at.len() < MOST_BUCKETS
@@ -231,7 +251,7 @@ impl Tier {
         let full_at = bucket.full_at.max(now) + self.refill;
         match bucket.key {
             Some(key) => {
-                self.full_at.insert(key, full_at);
+                self.full_at.insert(key, nanoseconds(full_at));
             }
             None => self.shared_full_at = full_at,
         }
