@@ -51,6 +51,7 @@ pub(crate) enum What {
     HookSeen,
     HookNew,
     Latency,
+    Cost,
     Memory,
     Full,
     Replicas,

@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _
 
 use crate::Failure;
 use crate::floor;
+use crate::process::family_seconds;
 
 /// The floor's tables, empty.
 pub(crate) const FLOOR: &str = "floor_empty";
@@ -71,6 +72,23 @@ impl Cluster {
         let number = row.try_get(0)?;
         connection.close().await?;
         Ok(number)
+    }
+
+    /// Bytes that it has written ahead of its tables.
+    pub(crate) async fn wal_bytes(&self) -> Result<i64, Failure> {
+        self.number(
+            "otp_auth",
+            "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint",
+        )
+        .await
+    }
+
+    /// The processor time of the server, in seconds.
+    pub(crate) async fn processor_seconds(&self) -> Result<f64, Failure> {
+        let backend = self
+            .number("otp_auth", "SELECT pg_backend_pid()::bigint")
+            .await?;
+        family_seconds(u32::try_from(backend)?)
     }
 
     /// A setting or the version, as PostgreSQL shows it.

@@ -144,6 +144,9 @@ impl World {
         if wants(What::HookNew) {
             self.hooks(table, true).await?;
         }
+        if wants(What::Cost) {
+            lasting::cost(self, table).await?;
+        }
         if wants(What::Memory) {
             lasting::memory(self, table).await?;
         }

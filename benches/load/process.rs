@@ -53,7 +53,7 @@ impl Process {
     /// The processor time that it has used, in seconds.
     pub(crate) fn processor_seconds(&self) -> Result<f64, Failure> {
         let pid = self.child.id().ok_or("it has ended")?;
-        processor_seconds(pid)
+        Ok(Stat::of(&pid.to_string())?.own)
     }
 
     /// Ends it and waits until it has ended.
@@ -62,20 +62,49 @@ impl Process {
     }
 }
 
-/// Fields 14 and 15 of proc(5)'s stat, in hundredths of a second, as Linux has them everywhere.
-fn processor_seconds(pid: u32) -> Result<f64, Failure> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let (_, fields) = stat.rsplit_once(')').ok_or("no stat")?;
-    let mut fields = fields.split_whitespace().skip(11);
-    let mut ticks = || {
-        fields
-            .next()
-            .ok_or("no times")?
-            .parse()
-            .map_err(Failure::from)
-    };
-    let (user, system): (f64, f64) = (ticks()?, ticks()?);
-    Ok((user + system) / 100.0)
+/// What proc(5)'s stat says of a process.
+struct Stat {
+    parent: u32,
+    /// Seconds of a processor that it has used.
+    own: f64,
+    /// Those of its children that have ended.
+    ended: f64,
+}
+
+impl Stat {
+    fn of(pid: &str) -> Result<Self, Failure> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let (_, fields) = stat.rsplit_once(')').ok_or("no stat")?;
+        // From the third one on, the state.
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let field = |number: usize| fields.get(number - 3).copied().ok_or("too short");
+        // In hundredths of a second, as Linux has them everywhere.
+        let seconds = |user: usize| -> Result<f64, Failure> {
+            let (user, system): (f64, f64) = (field(user)?.parse()?, field(user + 1)?.parse()?);
+            Ok((user + system) / 100.0)
+        };
+        Ok(Self {
+            parent: field(4)?.parse()?,
+            own: seconds(14)?,
+            ended: seconds(16)?,
+        })
+    }
+}
+
+/// The processor time of a process's parent, and of all children of that, in seconds.
+pub(crate) fn family_seconds(child: u32) -> Result<f64, Failure> {
+    let parent = Stat::of(&child.to_string())?.parent;
+    let stat = Stat::of(&parent.to_string())?;
+    let mut sum = stat.own + stat.ended;
+    for process in fs::read_dir("/proc")? {
+        // What is no process, or none any more, is none of its children.
+        if let Some(Ok(stat)) = process?.file_name().to_str().map(Stat::of)
+            && stat.parent == parent
+        {
+            sum += stat.own;
+        }
+    }
+    Ok(sum)
 }
 
 /// An address that nobody has just now.
