@@ -1,12 +1,10 @@
 //! Tokens that were found good, so that the same one again costs no signature check.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use chrono::{DateTime, Utc};
-use moka::Expiry;
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 use uuid::Uuid;
 
 use crate::clock::rfc3339;
@@ -23,8 +21,6 @@ pub struct Checked {
     /// The keys it was checked with: where others are published now, it is checked again, for its key
     /// may be one that was revoked.
     keys: Arc<Published>,
-    /// What is left of its life when it is first seen.
-    life: Duration,
     /// Its session and its user, `None` where it does not name both by their ids.
     pub(super) ids: Option<(Uuid, Uuid)>,
     /// Made once for all calls that show it.
@@ -33,10 +29,9 @@ pub struct Checked {
 }
 
 impl Checked {
-    fn new(claims: Claims, keys: Arc<Published>, now: DateTime<Utc>) -> Self {
+    fn new(claims: Claims, keys: Arc<Published>) -> Self {
         let session = Uuid::try_parse(claims.session_id());
         Self {
-            life: (claims.expires_at() - now).to_std().unwrap_or_default(),
             ids: session.ok().zip(Uuid::try_parse(claims.subject()).ok()),
             scopes: claims.scopes().join(" "),
             expires_at: rfc3339(claims.expires_at()),
@@ -56,20 +51,21 @@ impl Checked {
     }
 }
 
-/// The good tokens that came last.
+/// The good tokens that came last. One that is over makes room like any other that does not come again: its end is
+/// compared anew each time.
 pub struct Remembered {
     own: Arc<OwnTokens>,
     tokens: Cache<TokenHash, Arc<Checked>>,
 }
 
 impl Remembered {
-    /// Remembers up to `most` tokens, each until it ends.
+    /// Remembers up to `most` tokens.
     pub fn new(own: Arc<OwnTokens>, most: u64) -> Self {
-        let tokens = Cache::builder()
-            .max_capacity(most)
-            .expire_after(UntilItEnds)
-            .build();
-        Self { own, tokens }
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        Self {
+            own,
+            tokens: Cache::new(most),
+        }
     }
 
     /// What a token says, if it is good. Whether its session still lives is not looked at.
@@ -88,23 +84,8 @@ impl Remembered {
             };
         }
         let claims = self.own.check_with(token, &keys, now)?;
-        let checked = Arc::new(Checked::new(claims, keys, now));
+        let checked = Arc::new(Checked::new(claims, keys));
         self.tokens.insert(hash, Arc::clone(&checked));
         Ok(checked)
-    }
-}
-
-/// An entry leaves when its token is over. Only memory depends on it: the token's end is compared anew
-/// each time.
-struct UntilItEnds;
-
-impl Expiry<TokenHash, Arc<Checked>> for UntilItEnds {
-    fn expire_after_create(
-        &self,
-        _: &TokenHash,
-        checked: &Arc<Checked>,
-        _: Instant,
-    ) -> Option<Duration> {
-        Some(checked.life)
     }
 }
