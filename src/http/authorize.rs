@@ -22,9 +22,12 @@ use crate::metrics::Authorized;
 /// Adds one option as it was written.
 type Require = fn(&mut Requirement, &str);
 
-const AUDIENCE: (&str, &str) = ("audience", "x-auth-require-audience");
-const SCOPE: (&str, &str) = ("scope", "x-auth-require-scope");
-const MAX_AGE: (&str, &str) = ("max_age", "x-auth-require-max-age");
+/// The same option in the query and as a header.
+type Named = (&'static str, HeaderName);
+
+static AUDIENCE: Named = ("audience", HeaderName::from_static("x-auth-require-audience"));
+static SCOPE: Named = ("scope", HeaderName::from_static("x-auth-require-scope"));
+static MAX_AGE: Named = ("max_age", HeaderName::from_static("x-auth-require-max-age"));
 
 /// `ANY /v1/authorize`
 pub async fn authorize(call: Call) -> HttpResponse {
@@ -142,7 +145,7 @@ pub(super) fn token<'a>(
         return Err(Denied::Unreadable);
     }
     if let Some(header) = header {
-        let header = header.to_str().map_err(|_not_text| Denied::Unreadable)?;
+        let header = ascii(header).ok_or(Denied::Unreadable)?;
         let (scheme, token) = header.split_once(' ').unwrap_or((header, ""));
         // Schemes are compared without case (RFC 9110 section 11.1).
         if scheme.eq_ignore_ascii_case("bearer") {
@@ -164,18 +167,25 @@ pub(super) fn token<'a>(
     }
 }
 
+/// [`HeaderValue::to_str`], which looks at each byte of a token by itself.
+fn ascii(value: &HeaderValue) -> Option<&str> {
+    let bytes = value.as_bytes();
+    let text = bytes.is_ascii().then(|| std::str::from_utf8(bytes).ok());
+    text.flatten()
+}
+
 /// What the gateway requires, by query and by headers.
 fn required(query: &str, headers: &HeaderMap) -> Requirement {
     let mut required = Requirement::default();
     let given: Vec<(Cow<'_, str>, Cow<'_, str>)> =
         form_urlencoded::parse(query.as_bytes()).collect();
-    let options: [(_, Require); 3] = [
-        (AUDIENCE, Requirement::audience),
-        (SCOPE, Requirement::scope),
-        (MAX_AGE, Requirement::max_age),
+    let options: [(&Named, Require); 3] = [
+        (&AUDIENCE, Requirement::audience),
+        (&SCOPE, Requirement::scope),
+        (&MAX_AGE, Requirement::max_age),
     ];
     for ((option, header), require) in options {
-        for (_, value) in given.iter().filter(|(name, _)| name == option) {
+        for (_, value) in given.iter().filter(|(name, _)| name == *option) {
             require(&mut required, value);
         }
         for value in headers.get_all(header) {
