@@ -6,7 +6,7 @@ FROM rust:1-bookworm AS build
 WORKDIR /build
 # sqlx checks the queries against .sqlx/ instead of a database.
 ENV SQLX_OFFLINE=true
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock build.rs ./
 COPY .sqlx .sqlx
 COPY config config
 COPY migrations migrations
