@@ -85,10 +85,13 @@ impl Cluster {
 
     /// The processor time of the server, in seconds.
     pub(crate) async fn processor_seconds(&self) -> Result<f64, Failure> {
-        let backend = self
-            .number("otp_auth", "SELECT pg_backend_pid()::bigint")
-            .await?;
-        family_seconds(u32::try_from(backend)?)
+        let mut connection = PgConnection::connect(&self.url("otp_auth")).await?;
+        let row = connection.fetch_one(raw_sql("SELECT pg_backend_pid()"));
+        let backend: i32 = row.await?.try_get(0)?;
+        // Looked at while the backend is there: its parent is the server.
+        let used = family_seconds(u32::try_from(backend)?);
+        connection.close().await?;
+        used
     }
 
     /// A setting or the version, as PostgreSQL shows it.
