@@ -25,7 +25,10 @@ type Require = fn(&mut Requirement, &str);
 /// The same option in the query and as a header.
 type Named = (&'static str, HeaderName);
 
-static AUDIENCE: Named = ("audience", HeaderName::from_static("x-auth-require-audience"));
+static AUDIENCE: Named = (
+    "audience",
+    HeaderName::from_static("x-auth-require-audience"),
+);
 static SCOPE: Named = ("scope", HeaderName::from_static("x-auth-require-scope"));
 static MAX_AGE: Named = ("max_age", HeaderName::from_static("x-auth-require-max-age"));
 

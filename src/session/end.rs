@@ -77,7 +77,9 @@ impl Sessions {
     /// this process refuses their tokens when this returns.
     pub async fn end(&self, whose: Whose<'_>, ending: Ending<'_>) -> Result<usize, SessionError> {
         let event = random::uuid_v7(self.random.as_ref(), ending.now)?;
-        let mut tx = database::begin(&self.pool).await.map_err(StoreError::from)?;
+        let mut tx = database::begin(&self.pool)
+            .await
+            .map_err(StoreError::from)?;
         let ended = store::end(&mut tx, whose, &ending, event).await?;
         tx.commit().await.map_err(StoreError::from)?;
         if ended > 0 {

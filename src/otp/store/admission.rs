@@ -9,8 +9,8 @@ use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
 use super::admit::{self, Begun, NewRequest, OneMore};
-use super::take::{Load, Taken, take};
 use super::read::find_one;
+use super::take::{Load, Taken, take};
 use super::{Store, StoredRequest};
 use crate::audit::{self, Event};
 use crate::database::{self, StoreError};

@@ -156,7 +156,8 @@ impl SigningKey {
         let pair = match key.algorithm {
             SigningAlgorithm::Es256 => {
                 let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &key.der);
-                let unusable = |_: KeyRejected| KeyError::Unusable(ErrorKind::InvalidEcdsaKey.into());
+                let unusable =
+                    |_: KeyRejected| KeyError::Unusable(ErrorKind::InvalidEcdsaKey.into());
                 Some(pair.map_err(unusable)?)
             }
             SigningAlgorithm::EdDsa | SigningAlgorithm::Rs256 => None,
