@@ -10,7 +10,6 @@ fn told(name: &str) -> String {
     env::var(name).unwrap_or_default()
 }
 
-#[expect(clippy::print_stdout, reason = "this is how Cargo is told")]
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let is_small = told("PROFILE") == "release";

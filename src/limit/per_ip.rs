@@ -61,7 +61,7 @@ impl Network {
 }
 
 /// A [`Network`] in the eight bytes that tell it from all others: the first half of an IPv6 address, or an IPv4
-/// address behind 32 ones, which no caller's IPv6 address begins with (ff00::/8 is multicast, RFC 4291).
+/// address behind 32 ones, which no caller's IPv6 address begins with (`ff00::/8` is multicast, RFC 4291).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Key(u64);
 

@@ -176,7 +176,7 @@ impl Settlements {
             &each(all, |one| one.session.refresh.hash().as_bytes().to_vec()),
             &each(all, |one| one.session.refresh_expires_at),
             &each(all, |one| one.session.seen_sealed.clone()),
-            &each(all, |one| one.token_kids()),
+            &each(all, Tried::token_kids),
             first.sessions_per_user,
             self.policy.max_attempts,
             self.policy.failures.in_row,
