@@ -48,6 +48,16 @@ pub(in crate::otp) struct Reserved {
     pub(in crate::otp) earlier: Option<(Vec<u8>, Vec<u8>)>,
 }
 
+/// What a wrong code brings a phone that is locked, or even stopped, after it; a known device's brings none.
+pub(crate) fn brought((locked, stopped): (bool, bool), known: bool) -> Option<Action> {
+    let action = if stopped {
+        Action::PhoneStop
+    } else {
+        Action::PhoneLock
+    };
+    (locked && !known).then_some(action)
+}
+
 impl Store {
     /// Counts the try as a wrong one and takes the request's lease; `None` if somebody else has it,
     /// the request is not live, or its tries or the phone's are spent. A known device's allowance is looked
@@ -138,11 +148,7 @@ impl Store {
             repeats: row.tag == check.tag && row.sealed != check.sealed,
             attempts: row.attempts,
             locked: row.locked,
-            brought: (row.locked && !known).then_some(if row.stopped {
-                Action::PhoneStop
-            } else {
-                Action::PhoneLock
-            }),
+            brought: brought((row.locked, row.stopped), known),
             known,
             earlier: (row.tag != check.tag).then_some((row.tag, row.sealed)),
         }))

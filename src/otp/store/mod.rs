@@ -27,6 +27,7 @@ use crate::secrets::PhoneIndex;
 pub(super) use accept::{Acceptance, Acceptances};
 pub(super) use admission::{Admission, Again, Asked};
 pub(super) use admit::{NewRequest, OneMore};
+pub(crate) use check::brought;
 pub(super) use check::{Check, Reserved};
 pub(super) use due::Due;
 pub(super) use outcome::Outcome;

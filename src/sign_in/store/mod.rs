@@ -12,7 +12,7 @@ use crate::database::StoreError;
 use crate::origin::Origin;
 use crate::otp::Policy;
 use crate::otp::phone_state::By;
-use crate::otp::store::StoredRequest;
+use crate::otp::store::{StoredRequest, brought};
 use crate::session::NewSession;
 
 pub(super) use together::Settlements;
@@ -256,12 +256,7 @@ async fn settle_as(
             None => Outcome::Wrong {
                 attempts: row.attempts,
                 locked: row.locked,
-                // A known device brings none.
-                brought: (row.locked && !known).then_some(if row.stopped {
-                    Action::PhoneStop
-                } else {
-                    Action::PhoneLock
-                }),
+                brought: brought((row.locked, row.stopped), known),
             },
         },
     })
