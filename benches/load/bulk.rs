@@ -15,17 +15,17 @@ pub(crate) async fn full(world: &World, table: &mut Table) -> Result<(), Failure
     fill(world).await?;
     let (mut empty, mut full) = (Vec::new(), Vec::new());
     for _ in 0..world.wanted.runs {
-        empty.push(world.send_rate(Side::Service, SERVICE, 0).await?.0);
+        empty.push(world.send_rate(Side::Service, 0).await?.0);
         full.push(world.send_rate_in(FULL).await?);
     }
     let (empty, full) = (median(empty), median(full));
-    let users = world
+    let users: i64 = world
         .cluster
-        .number(FULL, "SELECT count(*) FROM users")
+        .ask(FULL, "SELECT count(*) FROM users")
         .await?;
-    let phones = world
+    let phones: i64 = world
         .cluster
-        .number(FULL, "SELECT count(*) FROM phone_throttles")
+        .ask(FULL, "SELECT count(*) FROM phone_throttles")
         .await?;
     let details = format!("{full:.0} of {empty:.0}; {users} users, {phones} phones");
     table.add(

@@ -3,7 +3,10 @@
 use otp_auth::dev::postgres::{DataDir, PostgresOptions, PrivatePostgres};
 use otp_auth::random::SystemRandom;
 use secrecy::ExposeSecret as _;
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _, raw_sql};
+use sqlx::{
+    AssertSqlSafe, Connection as _, Decode, Executor as _, PgConnection, Postgres, Row as _, Type,
+    raw_sql,
+};
 
 use crate::Failure;
 use crate::floor;
@@ -63,20 +66,23 @@ impl Cluster {
         Ok(connection.close().await?)
     }
 
-    /// Asks for one number.
-    pub(crate) async fn number(&self, database: &str, sql: &str) -> Result<i64, Failure> {
+    /// Asks for one value.
+    pub(crate) async fn ask<T>(&self, database: &str, sql: &str) -> Result<T, Failure>
+    where
+        T: for<'r> Decode<'r, Postgres> + Type<Postgres>,
+    {
         let mut connection = PgConnection::connect(&self.url(database)).await?;
         let row = connection
             .fetch_one(raw_sql(AssertSqlSafe(sql.to_owned())))
             .await?;
-        let number = row.try_get(0)?;
+        let value = row.try_get(0)?;
         connection.close().await?;
-        Ok(number)
+        Ok(value)
     }
 
     /// Bytes that it has written ahead of its tables.
     pub(crate) async fn wal_bytes(&self) -> Result<i64, Failure> {
-        self.number(
+        self.ask(
             "otp_auth",
             "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint",
         )
@@ -96,13 +102,7 @@ impl Cluster {
 
     /// A setting or the version, as PostgreSQL shows it.
     pub(crate) async fn show(&self, name: &str) -> Result<String, Failure> {
-        let mut connection = PgConnection::connect(&self.url("otp_auth")).await?;
-        let row = connection
-            .fetch_one(raw_sql(AssertSqlSafe(format!("SHOW {name}"))))
-            .await?;
-        let shown = row.try_get(0)?;
-        connection.close().await?;
-        Ok(shown)
+        self.ask("otp_auth", &format!("SHOW {name}")).await
     }
 
     pub(crate) async fn stop(self) -> Result<(), Failure> {

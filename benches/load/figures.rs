@@ -41,6 +41,14 @@ pub(crate) enum Side {
 }
 
 impl Side {
+    /// The database that its own are copied from.
+    fn database(self) -> &'static str {
+        match self {
+            Self::Floor => FLOOR,
+            Self::Service => SERVICE,
+        }
+    }
+
     pub(crate) fn send(self) -> &'static str {
         match self {
             Self::Floor => "/send",
@@ -175,30 +183,23 @@ impl World {
     }
 
     async fn sends(&self, table: &mut Table) -> Result<(), Failure> {
-        let (mut floor, mut ours) = (Vec::new(), Vec::new());
-        for _ in 0..self.wanted.runs {
-            floor.push(self.send_rate(Side::Floor, FLOOR, 0).await?.0);
-            ours.push(self.send_rate(Side::Service, SERVICE, 0).await?.0);
-        }
+        let rate = async |side| Ok(self.send_rate(side, 0).await?.0);
+        let (floor, ours) = self.in_turns(rate).await?;
         ratio(table, "sends/s", (floor.clone(), ours.clone()), 0.75);
         if !self.wanted.wants(What::Latency) {
             return Ok(());
         }
         let pause = |rates: Vec<f64>| f64::from(CONNECTIONS) / (median(rates) / 2.0) * 1000.0;
         let (floor_pause, our_pause) = (pause(floor), pause(ours));
-        let (mut floor, mut ours) = (Vec::new(), Vec::new());
-        for _ in 0..self.wanted.runs {
-            floor.push(
-                self.send_rate(Side::Floor, FLOOR, whole(floor_pause))
-                    .await?
-                    .1,
-            );
-            ours.push(
-                self.send_rate(Side::Service, SERVICE, whole(our_pause))
-                    .await?
-                    .1,
-            );
-        }
+        let told = async |side| {
+            let pause = if side == Side::Floor {
+                floor_pause
+            } else {
+                our_pause
+            };
+            Ok(self.send_rate(side, whole(pause)).await?.1)
+        };
+        let (floor, ours) = self.in_turns(told).await?;
         let p99 =
             |told: &[Told]| median(told.iter().map(|told| milliseconds(told.p99())).collect());
         let p50 =
@@ -220,13 +221,8 @@ impl World {
     }
 
     /// Sends a second over a copy of a database.
-    pub(crate) async fn send_rate(
-        &self,
-        side: Side,
-        database: &str,
-        pause: u32,
-    ) -> Result<(f64, Told), Failure> {
-        let server = self.start(side, database).await?;
+    pub(crate) async fn send_rate(&self, side: Side, pause: u32) -> Result<(f64, Told), Failure> {
+        let server = self.start(side).await?;
         let told = self.send(&server, side, pause).await?;
         server.end().await?;
         Ok((told.rate(), told))
@@ -263,17 +259,15 @@ impl World {
     }
 
     async fn verifies(&self, table: &mut Table) -> Result<(), Failure> {
-        let (mut floor, mut ours) = (Vec::new(), Vec::new());
-        for _ in 0..self.wanted.runs {
-            floor.push(self.verify_rate(Side::Floor, FLOOR).await?);
-            ours.push(self.verify_rate(Side::Service, SERVICE).await?);
-        }
+        let (floor, ours) = self
+            .in_turns(async |side| self.verify_rate(side).await)
+            .await?;
         ratio(table, "verifies/s", (floor, ours), 0.90);
         Ok(())
     }
 
-    async fn verify_rate(&self, side: Side, database: &str) -> Result<f64, Failure> {
-        let server = self.start(side, database).await?;
+    async fn verify_rate(&self, side: Side) -> Result<f64, Failure> {
+        let server = self.start(side).await?;
         let keep = self.directory.to_str().ok_or("no path")?.to_owned();
         let codes = self.codes.to_str().ok_or("no path")?.to_owned();
         let kept = [
@@ -291,17 +285,15 @@ impl World {
     }
 
     async fn logins(&self, table: &mut Table) -> Result<(), Failure> {
-        let (mut floor, mut ours) = (Vec::new(), Vec::new());
-        for _ in 0..self.wanted.runs {
-            floor.push(self.login_rate(Side::Floor, FLOOR).await?);
-            ours.push(self.login_rate(Side::Service, SERVICE).await?);
-        }
+        let (floor, ours) = self
+            .in_turns(async |side| self.login_rate(side).await)
+            .await?;
         ratio(table, "complete logins/s", (floor, ours), 0.85);
         Ok(())
     }
 
-    async fn login_rate(&self, side: Side, database: &str) -> Result<f64, Failure> {
-        let server = self.start(side, database).await?;
+    async fn login_rate(&self, side: Side) -> Result<f64, Failure> {
+        let server = self.start(side).await?;
         self.login(&server, side, 1, 900_000_000).await?;
         let told = self.login(&server, side, self.wanted.seconds, 0).await?;
         server.end().await?;
@@ -333,12 +325,15 @@ impl World {
         let file = self.directory.join("tokens");
         let tokens = tokens::many(&self.setup.key, KID, if new { TOKENS } else { SEEN })?;
         fs::write(&file, tokens)?;
-        let (mut floor, mut ours) = (Vec::new(), Vec::new());
-        for _ in 0..self.wanted.runs {
-            let path = if new { "/es256" } else { "/bare" };
-            floor.push(self.hook_rate(Side::Floor, path, new).await?);
-            ours.push(self.hook_rate(Side::Service, "/v1/authorize", new).await?);
-        }
+        let rate = async |side| {
+            let path = match side {
+                Side::Service => "/v1/authorize",
+                Side::Floor if new => "/es256",
+                Side::Floor => "/bare",
+            };
+            self.hook_rate(side, path, new).await
+        };
+        let (floor, ours) = self.in_turns(rate).await?;
         if new {
             ratio(table, "hook/s, each token new", (floor, ours), 0.90);
         } else {
@@ -348,9 +343,7 @@ impl World {
     }
 
     async fn hook_rate(&self, side: Side, path: &str, new: bool) -> Result<f64, Failure> {
-        let server = self
-            .start(side, if side == Side::Floor { FLOOR } else { SERVICE })
-            .await?;
+        let server = self.start(side).await?;
         let tokens = self.directory.join("tokens");
         let mut options = vec![
             ("path", path.to_owned()),
@@ -368,19 +361,27 @@ impl World {
         Ok(told.rate())
     }
 
-    /// Starts one side over a new copy of a database.
-    pub(crate) async fn start(&self, side: Side, database: &str) -> Result<Process, Failure> {
-        self.start_at(side, database, &self.vendor.url()).await
+    /// A figure of each side, as often as is wanted, by turns: what the machine does meanwhile meets both.
+    async fn in_turns<T>(
+        &self,
+        take: impl AsyncFn(Side) -> Result<T, Failure>,
+    ) -> Result<(Vec<T>, Vec<T>), Failure> {
+        let (mut floor, mut ours) = (Vec::new(), Vec::new());
+        for _ in 0..self.wanted.runs {
+            floor.push(take(Side::Floor).await?);
+            ours.push(take(Side::Service).await?);
+        }
+        Ok((floor, ours))
+    }
+
+    /// Starts one side over a new copy of its database.
+    pub(crate) async fn start(&self, side: Side) -> Result<Process, Failure> {
+        self.start_at(side, &self.vendor.url()).await
     }
 
     /// The same with another vendor.
-    pub(crate) async fn start_at(
-        &self,
-        side: Side,
-        database: &str,
-        vendor: &str,
-    ) -> Result<Process, Failure> {
-        let database = self.cluster.url(&self.cluster.copy(database).await?);
+    pub(crate) async fn start_at(&self, side: Side, vendor: &str) -> Result<Process, Failure> {
+        let database = self.cluster.url(&self.cluster.copy(side.database()).await?);
         match side {
             Side::Floor => {
                 let key = self.directory.join("key.pem");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::Failure;
-use crate::cluster::{FLOOR, SERVICE};
+use crate::cluster::SERVICE;
 use crate::figures::{Side, World, vendor};
 use crate::process::Process;
 use crate::table::{Table, Target, median};
@@ -25,7 +25,7 @@ pub(crate) async fn cost(world: &World, table: &mut Table) -> Result<(), Failure
     let cluster = &world.cluster;
     let mut taken: [Vec<f64>; 3] = Default::default();
     for _ in 0..world.wanted.runs {
-        let server = world.start(Side::Service, SERVICE).await?;
+        let server = world.start(Side::Service).await?;
         world.login(&server, Side::Service, 1, 900_000_000).await?;
         let (ours, theirs, wal) = (
             server.processor_seconds()?,
@@ -56,7 +56,7 @@ pub(crate) async fn cost(world: &World, table: &mut Table) -> Result<(), Failure
 
 /// Memory at rest, and after many logins.
 pub(crate) async fn memory(world: &World, table: &mut Table) -> Result<(), Failure> {
-    let server = world.start(Side::Service, SERVICE).await?;
+    let server = world.start(Side::Service).await?;
     sleep(REST).await;
     let idle = megabytes(&server)?;
     let (mut logins, mut start, mut half) = (0, 0, 0.0);
@@ -93,7 +93,7 @@ pub(crate) async fn replicas(world: &World, table: &mut Table) -> Result<(), Fai
     let slow = vendor(LATENCY_MS, &world.codes).await?;
     let mut floor = Vec::new();
     for _ in 0..world.wanted.runs.min(3) {
-        let server = world.start_at(Side::Floor, FLOOR, &slow.url()).await?;
+        let server = world.start_at(Side::Floor, &slow.url()).await?;
         floor.push(rate(world, Side::Floor, &[server]).await?);
     }
     let floor = median(floor);
