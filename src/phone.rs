@@ -82,7 +82,9 @@ impl PhoneNumber {
             return Err(foreign(international));
         }
         let default_region = Some(rules.default_region().region());
-        let Ok(number) = PHONE_NUMBER_UTIL.parse(plain, default_region) else {
+        let number =
+            written_out(&plain).or_else(|| PHONE_NUMBER_UTIL.parse(plain, default_region).ok());
+        let Some(number) = number else {
             return Err(PhoneError::Invalid);
         };
         // No kind at all is what the library calls not valid; each of its answers looks through patterns, so
@@ -131,7 +133,7 @@ impl PhoneNumber {
         if !has_e164_shape(e164) {
             return Err(PhoneError::Invalid);
         }
-        let known = PHONE_NUMBER_UTIL.parse(e164, None).ok();
+        let known = written_out(e164).or_else(|| PHONE_NUMBER_UTIL.parse(e164, None).ok());
         Ok(Self {
             e164: e164.into(),
             calling_code_digits: known
@@ -213,6 +215,19 @@ pub fn warm_up(rules: &PhoneRules) {
             }
         }
     }
+}
+
+/// The parts of a mobile number of India that is written with its calling code. Nothing can stand between the two, so
+/// that the library, which looks for a prefix to dial, has nothing to find; to look is what takes it longest.
+fn written_out(e164: &str) -> Option<rlibphonenumber::PhoneNumber> {
+    let national = e164.strip_prefix("+91")?;
+    let is_mobile = national.len() == 10 && national.starts_with(['6', '7', '8', '9']);
+    let is_plain = national.bytes().all(|byte| byte.is_ascii_digit());
+    Some(rlibphonenumber::PhoneNumber {
+        country_code: 91,
+        national_number: national.parse().ok().filter(|_| is_mobile && is_plain)?,
+        ..Default::default()
+    })
 }
 
 /// What to say of a number (calling code first) whose country is not on the list. Looks only at

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
+use rlibphonenumber::PHONE_NUMBER_UTIL;
 
-use super::{Country, PhoneError, PhoneNumber, PhoneRules, PhoneRulesError, warm_up};
+use super::{Country, PhoneError, PhoneNumber, PhoneRules, PhoneRulesError, warm_up, written_out};
 
 fn rules(countries: &[&str], mobile_only: bool) -> PhoneRules {
     let set: BTreeSet<Country> = countries
@@ -290,6 +291,13 @@ proptest! {
             prop_assert_eq!(stored.masked(), number.masked());
             prop_assert_eq!(stored.country(), number.country());
         }
+    }
+
+    #[test]
+    fn what_is_written_out_is_what_the_library_reads(national in indian_mobile()) {
+        let e164 = format!("+91{national}");
+        let read = PHONE_NUMBER_UTIL.parse(&e164, None).unwrap();
+        prop_assert_eq!(written_out(&e164), Some(read));
     }
 
     #[test]
