@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use sqlx::PgPool;
+use tokio::runtime::Handle;
 
 use super::early::Early;
 use super::policies::{policy, sends_of_address};
@@ -131,6 +132,7 @@ pub(super) fn state(
             &[(network.verifies_per_minute, 60)],
         ),
         sign_in: SignIn::new(&pool, (&otp, &sessions), &seats),
+        runtime: Handle::current(),
         seats,
         read_timeout: settings.server.read_timeout,
         idempotency: Idempotency {

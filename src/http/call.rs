@@ -252,6 +252,21 @@ impl Call {
         call.answer(outcome)
     }
 
+    /// Does work where the connections that it waits for are served. To wake a thread that reads requests is a system
+    /// call, and this is one of them for all that the work waits for.
+    pub async fn apart<T, E>(
+        &self,
+        work: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<Result<T, E>, Problem>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let work = traces::within(traces::current(), work);
+        let done = self.state.runtime.spawn(work).await;
+        done.map_err(|error| Problem::internal(&error))
+    }
+
     /// Takes a seat, and does the work once for each `Idempotency-Key` of a client; repeats are given the
     /// first answer again. Without the header the work is simply done.
     pub async fn once(

@@ -47,6 +47,7 @@ use actix_web::web::{self, PayloadConfig, ServiceConfig};
 use actix_web::{FromRequest, Handler, Resource, Responder, Route};
 use ipnet::IpNet;
 use sqlx::PgPool;
+use tokio::runtime::Handle;
 
 use self::documents::Documents;
 use self::log_sample::LogSample;
@@ -105,6 +106,8 @@ pub struct State {
     pub gateway: Gateway,
     /// Sessions and refresh tokens.
     pub sessions: Arc<Sessions>,
+    /// Where connections to the database and the provider are served.
+    pub runtime: Handle,
     /// Who may use the database now.
     pub seats: Arc<Seats>,
     /// Kept replies.

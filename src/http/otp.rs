@@ -1,5 +1,7 @@
 //! `/v1/otp/*`: send, resend, report, verify.
 
+use std::sync::Arc;
+
 use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::Path;
@@ -119,11 +121,9 @@ pub async fn send(call: Call, body: Body) -> HttpResponse {
                 origin: call.origin(&caller),
                 receipt: receipt(&fields)?,
             };
-            let issued = call
-                .state
-                .otp
-                .send(ask, operation, seat, call.now())
-                .await?;
+            let (otp, now) = (Arc::clone(&call.state.otp), call.now());
+            let send = async move { otp.send(ask, operation, seat, now).await };
+            let issued = call.apart(send).await??;
             let location = format!("/v1/otp/{}", issued.request_id);
             Ok(issued_reply(201, issued).at(location))
         });
@@ -145,11 +145,9 @@ pub async fn resend(call: Call, body: Body) -> HttpResponse {
                 origin: call.origin(&caller),
                 receipt: receipt(&fields)?,
             };
-            let issued = call
-                .state
-                .otp
-                .resend(ask, operation, seat, call.now())
-                .await?;
+            let (otp, now) = (Arc::clone(&call.state.otp), call.now());
+            let resend = async move { otp.resend(ask, operation, seat, now).await };
+            let issued = call.apart(resend).await??;
             Ok(issued_reply(200, issued))
         });
         with_quotas(quotas, reply.await)
@@ -173,8 +171,9 @@ pub async fn verify(call: Call, body: Body) -> HttpResponse {
                 origin: call.origin(&caller),
                 receipt: receipt(&fields)?,
             };
-            let signed_in = call.state.sign_in.verify(&ask, operation, seat, call.now());
-            Ok(signed_in_reply(&signed_in.await?))
+            let (state, now) = (call.state.clone(), call.now());
+            let verify = async move { state.sign_in.verify(&ask, operation, seat, now).await };
+            Ok(signed_in_reply(&call.apart(verify).await??))
         });
         with_quotas(quotas, reply.await)
     })

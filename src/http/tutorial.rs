@@ -2,6 +2,7 @@
 //! instead of a request id, and Django REST framework's error bodies.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use actix_web::cookie::time::Duration as CookieDuration;
@@ -116,8 +117,9 @@ async fn send_counted(call: &Call, fields: &Fields, caller: &Caller) -> Result<R
     };
     let operation = call.operation().map_err(drf)?;
     let seat = call.seat().await.map_err(drf)?;
-    let issuing = call.state.otp.send(ask, operation, seat, call.now());
-    match issuing.await {
+    let (otp, now) = (Arc::clone(&call.state.otp), call.now());
+    let send = async move { otp.send(ask, operation, seat, now).await };
+    match call.apart(send).await.map_err(drf)? {
         Ok(issued) => {
             let life = issued.expires_at - issued.answered_at;
             let expires_at = rfc3339(issued.expires_at);
@@ -164,10 +166,10 @@ async fn verify_counted(
     };
     let operation = call.operation().map_err(drf)?;
     let seat = call.seat().await.map_err(drf)?;
-    let signed_in = call.state.sign_in.verify(&ask, operation, seat, call.now());
-    let signed_in = signed_in
-        .await
-        .map_err(|error| refused(call, Problem::from(error)))?;
+    let (state, now) = (call.state.clone(), call.now());
+    let verify = async move { state.sign_in.verify(&ask, operation, seat, now).await };
+    let signed_in = call.apart(verify).await.map_err(drf)?;
+    let signed_in = signed_in.map_err(|error| refused(call, Problem::from(error)))?;
     let mut reply = signed_in_reply(&signed_in);
     let receipt = signed_in.receipt.expose().to_owned();
     reply.set_cookies = vec![
