@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::{Action, Event, Filter, Outcome, Place};
@@ -95,54 +95,6 @@ pub async fn insert(
     .execute(executor)
     .await?;
     event.log(Some(id), at);
-    Ok(())
-}
-
-/// Writes several events, and leaves it to the caller to tell the log of them once they are committed.
-#[expect(
-    clippy::as_conversions,
-    reason = "how `query!` is told that items may be NULL"
-)]
-pub async fn insert_all(
-    connection: &mut PgConnection,
-    events: &[(Uuid, DateTime<Utc>, &Event)],
-) -> Result<(), StoreError> {
-    fn each<T>(events: &[(Uuid, DateTime<Utc>, &Event)], part: impl Fn(&Event) -> T) -> Vec<T> {
-        events.iter().map(|(.., event)| part(event)).collect()
-    }
-    let ids: Vec<Uuid> = events.iter().map(|(id, ..)| *id).collect();
-    let at: Vec<DateTime<Utc>> = events.iter().map(|(_, at, _)| *at).collect();
-    let phones = each(events, |event| {
-        event.phone.map(|phone| phone.as_bytes().to_vec())
-    });
-    let addresses = each(events, |event| {
-        event.address.map(|key| key.as_bytes().to_vec())
-    });
-    sqlx::query!(
-        "INSERT INTO audit_events (id, at, action, outcome, reason, actor, phone_index,
-             address_key, user_id, request_id, session_id, trace_id, detail)
-         SELECT id, at, action, outcome, reason, actor, phone_index, address_key, user_id, request_id, session_id,
-             trace_id, detail::jsonb
-         FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[],
-             $8::bytea[], $9::uuid[], $10::uuid[], $11::uuid[], $12::text[], $13::text[])
-             AS e (id, at, action, outcome, reason, actor, phone_index, address_key, user_id, request_id, session_id,
-                 trace_id, detail)",
-        &ids,
-        &at,
-        &each(events, |event| event.action.name().to_owned()),
-        &each(events, |event| event.outcome.name().to_owned()),
-        &each(events, |event| event.reason.map(str::to_owned)) as &[Option<String>],
-        &each(events, |event| event.actor.to_string()),
-        &phones as &[Option<Vec<u8>>],
-        &addresses as &[Option<Vec<u8>>],
-        &each(events, |event| event.user) as &[Option<Uuid>],
-        &each(events, |event| event.request) as &[Option<Uuid>],
-        &each(events, |event| event.session) as &[Option<Uuid>],
-        &each(events, |event| event.trace_id.clone()) as &[Option<String>],
-        &each(events, |event| Value::from(event.detail.clone()).to_string()),
-    )
-    .execute(connection)
-    .await?;
     Ok(())
 }
 

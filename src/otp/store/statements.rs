@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -13,36 +13,47 @@ use super::take::counter;
 use super::together::One;
 use crate::database::StoreError;
 use crate::limit::budget::{Counter, Scope, Starts};
-use crate::limit::per_address::{AddressPolicy, AddressState};
+use crate::limit::per_address::AddressState;
 use crate::limit::per_phone::{COOLDOWN_WINDOW_SECONDS, KnownHistory, SendHistory};
 use crate::otp::Policy;
 use crate::otp::phone_state::{By, PhoneState};
 
-/// Takes the phones' limits, supersedes their older requests and stores the new ones. Whose phone somebody else
-/// has locked, whose limits do not allow it or whose request is there already is not among those it returns.
+/// Takes the phones' limits, supersedes their older requests, stores the new ones with their events of the audit log,
+/// and counts them for their addresses, of which no two have the same. Whose phone somebody else has locked, whose
+/// limits do not allow it or whose request is there already is not among those it returns.
 #[expect(clippy::too_many_lines, reason = "one statement, which is one literal")]
+#[expect(
+    clippy::as_conversions,
+    reason = "how `query!` is told that items may be NULL"
+)]
 pub(super) async fn begin(
     connection: &mut PgConnection,
     asking: &[One<'_>],
     policy: &Policy,
-) -> Result<BTreeMap<Uuid, Begun>, StoreError> {
+) -> Result<BTreeMap<Uuid, (Begun, Option<AddressState>)>, StoreError> {
+    fn each<T>(asking: &[One<'_>], part: impl Fn(&One<'_>) -> T) -> Vec<T> {
+        asking.iter().map(part).collect()
+    }
     let limits = By::Anybody.limits(policy);
-    let of = |part: fn(&One<'_>) -> Vec<u8>| asking.iter().map(part).collect::<Vec<_>>();
-    let ids: Vec<Uuid> = asking.iter().map(|one| one.new.id.0).collect();
-    let admissions: Vec<Uuid> = asking.iter().map(|one| one.new.admission).collect();
-    let at: Vec<DateTime<Utc>> = asking.iter().map(|one| one.new.now).collect();
-    let expiries: Vec<DateTime<Utc>> = at.iter().map(|at| *at + policy.ttl).collect();
-    let leases: Vec<DateTime<Utc>> = at.iter().map(|at| *at + policy.lease).collect();
-    let text = |part: fn(&One<'_>) -> String| asking.iter().map(part).collect::<Vec<_>>();
-    let prices: Vec<i64> = asking.iter().map(|one| one.load.price).collect();
+    let addresses = &policy.guard.address;
+    let tracked = addresses.phones_per_day.is_some() || addresses.countries_per_day.is_some();
+    let at = each(asking, |one| one.new.now);
+    let address = |one: &One<'_>| {
+        let (key, phone) = one.load.address.as_ref()?;
+        Some((key.as_bytes().to_vec(), phone.to_vec()))
+    };
+    let (address_keys, address_phones): (Vec<_>, Vec<_>) =
+        asking.iter().map(|one| address(one).unzip()).unzip();
     let rows = sqlx::query!(
         r#"
         WITH asking AS MATERIALIZED (
             SELECT * FROM unnest($1::bytea[], $2::uuid[], $3::uuid[], $4::timestamptz[],
                 $5::timestamptz[], $6::timestamptz[], $7::bytea[], $8::text[], $9::text[], $10::bytea[],
-                $11::text[], $12::bigint[])
+                $11::text[], $12::bigint[], $19::bytea[], $20::bytea[], $21::text[], $22::timestamptz[],
+                $23::uuid[], $24::text[], $25::text[], $26::text[], $27::bytea[], $28::text[], $29::text[])
             AS a (phone_index, id, admission, at, expires_at, due_at, phone_sealed, client_id, purpose,
-                code_nonce, counted_in, cost_micros)
+                code_nonce, counted_in, cost_micros, address_key, address_phone, country, day_start,
+                event_id, action, reason, actor, event_address, trace_id, detail)
         ), locked AS MATERIALIZED (
             SELECT phone_index FROM phone_throttles WHERE phone_index = ANY ($1)
             ORDER BY phone_index FOR UPDATE SKIP LOCKED
@@ -81,55 +92,109 @@ pub(super) async fn begin(
                         WHERE s > excluded.send_log[1] - w.seconds * interval '1 second'))
             RETURNING p.phone_index, p.live_request_id, p.send_log, p.cooldown_until, p.locked_until,
                 p.failures_in_row, p.known_send_log, p.known_failure_log, p.known_failures_in_row
+        ), through AS MATERIALIZED (
+            SELECT f.*, t.send_log, t.cooldown_until, t.locked_until, t.failures_in_row, t.known_send_log,
+                t.known_failure_log, t.known_failures_in_row
+            FROM throttle AS t JOIN free AS f ON f.id = t.live_request_id
         ), stored AS (
             INSERT INTO otp_requests AS r (id, phone_index, phone_sealed, client_id, purpose,
                 code_nonce, created_at, expires_at, send_ids, provider_key, due_at, counted_in,
                 cost_micros)
-            SELECT f.id, f.phone_index, f.phone_sealed, f.client_id, f.purpose, f.code_nonce, f.at,
-                f.expires_at, ARRAY[f.id], f.id, f.due_at, string_to_array(f.counted_in, ' '),
-                f.cost_micros
-            FROM free AS f JOIN throttle AS t ON t.live_request_id = f.id
+            SELECT id, phone_index, phone_sealed, client_id, purpose, code_nonce, at, expires_at, ARRAY[id],
+                id, due_at, string_to_array(counted_in, ' '), cost_micros
+            FROM through
             ON CONFLICT (id) DO UPDATE SET code_nonce = excluded.code_nonce,
                 created_at = excluded.created_at, expires_at = excluded.expires_at,
                 delivery = 'queued', failed_at = NULL, due_at = excluded.due_at, polls = 0,
                 counted_in = excluded.counted_in, cost_micros = excluded.cost_micros
             WHERE r.failed_at IS NOT NULL
+        ), address AS (
+            INSERT INTO address_throttles AS a (address_key, full_at, day_start, phones, countries)
+            SELECT address_key, ARRAY(
+                    SELECT at + refill * interval '1 microsecond'
+                    FROM unnest($30::bigint[]) WITH ORDINALITY AS w (refill, i) ORDER BY i),
+                day_start,
+                CASE WHEN $31 THEN ARRAY[address_phone] ELSE '{}' END,
+                CASE WHEN $31 THEN ARRAY[country] ELSE '{}' END
+            FROM through WHERE address_key IS NOT NULL ORDER BY address_key
+            ON CONFLICT (address_key) DO UPDATE SET
+                -- A limit that is new has no state yet, which `greatest` passes over.
+                full_at = ARRAY(
+                    SELECT greatest(a.full_at[i] + refill * interval '1 microsecond', excluded.full_at[i])
+                    FROM unnest($30::bigint[]) WITH ORDINALITY AS w (refill, i) ORDER BY i),
+                day_start = greatest(a.day_start, excluded.day_start),
+                phones = CASE WHEN NOT $31 THEN '{}' WHEN a.day_start < excluded.day_start THEN excluded.phones
+                    WHEN excluded.phones[1] = ANY (a.phones) THEN a.phones ELSE a.phones || excluded.phones END,
+                countries = CASE WHEN NOT $31 THEN '{}'
+                    WHEN a.day_start < excluded.day_start THEN excluded.countries
+                    WHEN excluded.countries[1] = ANY (a.countries) THEN a.countries
+                    ELSE a.countries || excluded.countries END
+            RETURNING address_key, full_at, day_start, cardinality(phones) AS phones,
+                cardinality(countries) AS countries
+        ), noted AS (
+            INSERT INTO audit_events (id, at, action, outcome, reason, actor, phone_index, address_key,
+                request_id, trace_id, detail)
+            SELECT event_id, at, action, 'success', reason, actor, phone_index, event_address, id, trace_id,
+                detail::jsonb
+            FROM through
         )
-        SELECT live_request_id AS "id!", send_log AS "send_log!",
-            cooldown_until AS "cooldown_until!", locked_until,
-            failures_in_row AS "failures_in_row!", known_send_log AS "known_send_log!",
-            known_failure_log AS "known_failure_log!",
-            known_failures_in_row AS "known_failures_in_row!",
-            phone_index IN (SELECT phone_index FROM users WHERE phone_index = ANY ($1)) AS "account!"
-        FROM throttle
+        SELECT t.id AS "id!", t.send_log AS "send_log!", t.cooldown_until AS "cooldown_until!",
+            t.locked_until, t.failures_in_row AS "failures_in_row!",
+            t.known_send_log AS "known_send_log!", t.known_failure_log AS "known_failure_log!",
+            t.known_failures_in_row AS "known_failures_in_row!",
+            t.phone_index IN (SELECT phone_index FROM users WHERE phone_index = ANY ($1)) AS "account!",
+            a.full_at AS "full_at?", a.day_start AS "address_day?", a.phones AS "phones?",
+            a.countries AS "countries?"
+        FROM through AS t LEFT JOIN address AS a USING (address_key)
         "#,
-        &of(|one| one.new.phone.as_bytes().to_vec()),
-        &ids,
-        &admissions,
+        &each(asking, |one| one.new.phone.as_bytes().to_vec()),
+        &each(asking, |one| one.new.id.0),
+        &each(asking, |one| one.new.admission),
         &at,
-        &expiries,
-        &leases,
-        &of(|one| one.new.phone_sealed.clone()),
-        &text(|one| one.new.client.as_str().to_owned()),
-        &text(|one| one.new.purpose.name().to_owned()),
-        &of(|one| one.new.code_nonce.to_vec()),
-        &text(|one| names(&one.load.scopes)),
-        &prices,
+        &each(asking, |one| one.new.now + policy.ttl),
+        &each(asking, |one| one.new.now + policy.lease),
+        &each(asking, |one| one.new.phone_sealed.clone()),
+        &each(asking, |one| one.new.client.as_str().to_owned()),
+        &each(asking, |one| one.new.purpose.name().to_owned()),
+        &each(asking, |one| one.new.code_nonce.to_vec()),
+        &each(asking, |one| names(&one.load.scopes)),
+        &each(asking, |one| one.load.price),
         &policy.sends.cooldowns,
         policy.sends.horizon_seconds(),
         COOLDOWN_WINDOW_SECONDS,
         policy.failures.in_row,
         &limits.window_seconds(),
         &limits.maxima(),
+        &address_keys as &[Option<Vec<u8>>],
+        &address_phones as &[Option<Vec<u8>>],
+        &each(asking, |one| one.load.country.clone()),
+        &each(asking, |one| Starts::of(one.new.now).day),
+        &each(asking, |one| one.asked.event_id),
+        &each(asking, |one| one.asked.event.action.name().to_owned()),
+        &each(asking, |one| one.asked.event.reason.map(str::to_owned)) as &[Option<String>],
+        &each(asking, |one| one.asked.event.actor.to_string()),
+        &each(asking, |one| one.asked.event.address.map(|key| key.as_bytes().to_vec())) as &[Option<Vec<u8>>],
+        &each(asking, |one| one.asked.event.trace_id.clone()) as &[Option<String>],
+        &each(asking, |one| Value::from(one.asked.event.detail.clone()).to_string()),
+        &addresses.refills(),
+        tracked,
     )
     .fetch_all(connection)
     .await?;
     let begun = rows.into_iter().map(|row| {
+        let count = |count: Option<i32>| count.and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+        let address = row.full_at.zip(row.address_day);
+        let address = address.map(|(full_at, day_start)| AddressState {
+            full_at,
+            day_start,
+            phones: count(row.phones),
+            countries: count(row.countries),
+        });
         let begun = Begun {
             account: row.account,
             phone: phone_state!(row),
         };
-        (row.id, begun)
+        (row.id, (begun, address))
     });
     Ok(begun.collect())
 }
@@ -212,81 +277,6 @@ pub(super) async fn count(
         (row.scope, counter)
     });
     Ok(counters.collect())
-}
-
-/// Counts them for their addresses, of which no two have the same, and returns those by their keys.
-pub(super) async fn addresses(
-    connection: &mut PgConnection,
-    asking: &[One<'_>],
-    policy: &AddressPolicy,
-) -> Result<BTreeMap<Vec<u8>, AddressState>, StoreError> {
-    let counted = asking.iter().filter_map(|one| {
-        let (key, phone) = one.load.address.as_ref()?;
-        Some((*key, phone.to_vec(), one))
-    });
-    let counted: Vec<_> = counted.collect();
-    if counted.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let keys: Vec<Vec<u8>> = counted
-        .iter()
-        .map(|(key, ..)| key.as_bytes().to_vec())
-        .collect();
-    let phones: Vec<Vec<u8>> = counted.iter().map(|(_, phone, _)| phone.clone()).collect();
-    let text = |part: fn(&One<'_>) -> String| {
-        let parts = counted.iter().map(|(.., one)| part(one));
-        parts.collect::<Vec<_>>()
-    };
-    let at: Vec<DateTime<Utc>> = counted.iter().map(|(.., one)| one.new.now).collect();
-    let days: Vec<DateTime<Utc>> = at.iter().map(|at| Starts::of(*at).day).collect();
-    let tracked = policy.phones_per_day.is_some() || policy.countries_per_day.is_some();
-    let rows = sqlx::query!(
-        r#"
-        INSERT INTO address_throttles AS a (address_key, full_at, day_start, phones, countries)
-        SELECT s.address_key, ARRAY(
-                SELECT s.at + refill * interval '1 microsecond'
-                FROM unnest($6::bigint[]) WITH ORDINALITY AS w (refill, i) ORDER BY i),
-            s.day_start,
-            CASE WHEN $7 THEN ARRAY[s.phone] ELSE '{}' END,
-            CASE WHEN $7 THEN ARRAY[s.country] ELSE '{}' END
-        FROM unnest($1::bytea[], $2::timestamptz[], $3::timestamptz[], $4::bytea[], $5::text[])
-            AS s (address_key, at, day_start, phone, country)
-        ORDER BY s.address_key
-        ON CONFLICT (address_key) DO UPDATE SET
-            -- A limit that is new has no state yet, which `greatest` passes over.
-            full_at = ARRAY(
-                SELECT greatest(a.full_at[i] + refill * interval '1 microsecond', excluded.full_at[i])
-                FROM unnest($6::bigint[]) WITH ORDINALITY AS w (refill, i) ORDER BY i),
-            day_start = greatest(a.day_start, excluded.day_start),
-            phones = CASE WHEN NOT $7 THEN '{}' WHEN a.day_start < excluded.day_start THEN excluded.phones
-                WHEN excluded.phones[1] = ANY (a.phones) THEN a.phones ELSE a.phones || excluded.phones END,
-            countries = CASE WHEN NOT $7 THEN '{}'
-                WHEN a.day_start < excluded.day_start THEN excluded.countries
-                WHEN excluded.countries[1] = ANY (a.countries) THEN a.countries
-                ELSE a.countries || excluded.countries END
-        RETURNING address_key AS "address_key!", full_at AS "full_at!", day_start AS "day_start!",
-            cardinality(phones) AS "phones!", cardinality(countries) AS "countries!"
-        "#,
-        &keys,
-        &at,
-        &days,
-        &phones,
-        &text(|one| one.load.country.clone()),
-        &policy.refills(),
-        tracked,
-    )
-    .fetch_all(connection)
-    .await?;
-    let states = rows.into_iter().map(|row| {
-        let state = AddressState {
-            full_at: row.full_at,
-            day_start: row.day_start,
-            phones: u32::try_from(row.phones).unwrap_or(0),
-            countries: u32::try_from(row.countries).unwrap_or(0),
-        };
-        (row.address_key, state)
-    });
-    Ok(states.collect())
 }
 
 /// The counters that an SMS is in, as one text.

@@ -87,7 +87,8 @@ pub(super) async fn take(
                 hour_unverified, day_start, day_messages, day_cost, day_unverified, day_verified,
                 month_start, month_cost)
             SELECT s, $9, 1, $11, 1, $4, 1, $11, 1, 0, $10, $11
-            FROM unnest($8::text[]) AS s ORDER BY s
+            -- Looked at before any counter, so that its row is locked first.
+            FROM (SELECT count(*) FROM address) AS first, unnest($8::text[]) AS s ORDER BY s
             ON CONFLICT (scope) DO UPDATE SET
                 -- A replica whose clock is a little behind must not bring an old hour back.
                 hour_start = greatest(c.hour_start, $9),

@@ -5,8 +5,8 @@
 //! own way ([`Admitted::Alone`]): somebody else has his phone, or a limit refuses him, and to say which is the
 //! business of the statements for one.
 //!
-//! Rows are locked in the order phones, counters, addresses, each by their keys. The statement for one takes the
-//! counter of its address before the row of the address, so that no two can wait for each other.
+//! Rows are locked in the order phones, addresses, counters, each by their keys, as the statement for one does
+//! (`take.rs`): nobody waits for another one who waits for him. The counters come last, since all want the same ones.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,6 @@ use super::admission::Asked;
 use super::admit::{Begun, NewRequest};
 use super::statements;
 use super::take::{Load, Taken};
-use crate::audit;
 use crate::database::{self, StoreError};
 use crate::limit::budget::{Counter, Starts};
 use crate::limit::per_address::AddressState;
@@ -112,10 +111,7 @@ impl Admissions {
                 break;
             }
             let counters = statements::count(&mut transaction, &asking).await?;
-            let addresses =
-                statements::addresses(&mut transaction, &asking, &self.policy.guard.address);
-            let addresses = addresses.await?;
-            let through = self.weigh(&asking, begun, (counters, addresses));
+            let through = self.weigh(&asking, begun, counters);
             asking.retain(|one| {
                 let weighed = through.get(&one.new.id.0);
                 weighed.is_some_and(|(_, weighed)| weighed.turned_away.is_none())
@@ -124,13 +120,9 @@ impl Admissions {
                 transaction.rollback().await?;
                 continue;
             }
-            let events = asking.iter();
-            let events = events.map(|one| (one.asked.event_id, one.new.now, &one.asked.event));
-            let events: Vec<_> = events.collect();
-            audit::store::insert_all(&mut transaction, &events).await?;
             transaction.commit().await?;
-            for (id, at, event) in events {
-                event.log(Some(id), at);
+            for One { new, asked, .. } in asking {
+                asked.event.log(Some(asked.event_id), new.now);
             }
             return Ok(through);
         }
@@ -142,23 +134,24 @@ impl Admissions {
     fn weigh(
         &self,
         asking: &[One<'_>],
-        mut begun: BTreeMap<Uuid, Begun>,
-        (mut counters, mut addresses): (BTreeMap<String, Counter>, BTreeMap<Vec<u8>, AddressState>),
+        mut begun: BTreeMap<Uuid, (Begun, Option<AddressState>)>,
+        mut counters: BTreeMap<String, Counter>,
     ) -> Through {
         let mut through = Through::new();
         for One { new, asked, load } in asking.iter().rev() {
-            let Some(begun) = begun.remove(&new.id.0) else {
+            let Some((begun, address)) = begun.remove(&new.id.0) else {
                 continue;
             };
-            let mut taken = Taken::default();
+            let mut taken = Taken {
+                address,
+                ..Taken::default()
+            };
             for scope in &load.scopes {
                 if let Some(counter) = counters.get_mut(&scope.name()) {
                     taken.counters.push((scope.clone(), counter.clone()));
                     counter.take_out(load.price);
                 }
             }
-            let address = load.address.as_ref();
-            taken.address = address.and_then(|(key, _)| addresses.remove(key.as_bytes()));
             let what = (load.price, begun.account);
             let weighed = asked.judge(&taken, what, &self.policy, new.now);
             through.insert(new.id.0, (begun, weighed));
