@@ -217,8 +217,9 @@ fn is_outage(error: &sqlx::Error) -> bool {
         );
     };
     // PostgreSQL, appendix A: class 08 connection, 28 authorization, 3D no such database,
-    // 25P03 a transaction that stood still, 40 one that stood in another's way, 53 resources, 55 a database that takes no connections, 57 operator intervention (57014 is a
-    // statement that ran into its timeout); 25006 is a standby, which is read-only.
+    // 25P03 a transaction that stood still, 40 one that stood in another's way, 53 resources, 55 a database that
+    // takes no connections, 57 operator intervention (57014 is a statement that ran into its timeout); 25006 is a
+    // standby, which is read-only.
     error.code().is_some_and(|code| {
         let classes = ["08", "28", "3D", "40", "53", "55", "57"];
         ["25006", "25P03"].contains(&code.as_ref())

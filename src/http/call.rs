@@ -254,14 +254,10 @@ impl Call {
 
     /// Does work where the connections that it waits for are served. To wake a thread that reads requests is a system
     /// call, and this is one of them for all that the work waits for.
-    pub async fn apart<T, E>(
+    pub async fn apart<T: Send + 'static>(
         &self,
-        work: impl Future<Output = Result<T, E>> + Send + 'static,
-    ) -> Result<Result<T, E>, Problem>
-    where
-        T: Send + 'static,
-        E: Send + 'static,
-    {
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Problem> {
         let work = traces::within(traces::current(), work);
         let done = self.state.runtime.spawn(work).await;
         done.map_err(|error| Problem::internal(&error))

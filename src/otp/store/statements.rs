@@ -37,7 +37,6 @@ pub(super) async fn begin(
     let limits = By::Anybody.limits(policy);
     let addresses = &policy.guard.address;
     let tracked = addresses.phones_per_day.is_some() || addresses.countries_per_day.is_some();
-    let at = each(asking, |one| one.new.now);
     let address = |one: &One<'_>| {
         let (key, phone) = one.load.address.as_ref()?;
         Some((key.as_bytes().to_vec(), phone.to_vec()))
@@ -150,7 +149,7 @@ pub(super) async fn begin(
         &each(asking, |one| one.new.phone.as_bytes().to_vec()),
         &each(asking, |one| one.new.id.0),
         &each(asking, |one| one.new.admission),
-        &at,
+        &each(asking, |one| one.new.now),
         &each(asking, |one| one.new.now + policy.ttl),
         &each(asking, |one| one.new.now + policy.lease),
         &each(asking, |one| one.new.phone_sealed.clone()),
