@@ -134,7 +134,7 @@ impl Together {
         let admissions = Admissions::new(pool.clone(), policy.clone());
         Self {
             admissions: Group::new(admissions, Arc::clone(seats), Class::Send),
-            acceptances: Group::finishing(Acceptances::new(pool.clone())),
+            acceptances: Group::finishing(Acceptances::new(pool.clone()), Duration::ZERO),
             readings: Group::new(Readings::new(pool.clone()), Arc::clone(seats), Class::Login),
         }
     }

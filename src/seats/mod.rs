@@ -19,6 +19,7 @@
 //!
 //! What needs no database takes no seat: the key set, the gateways' hook, the revocations, documents.
 
+pub mod kept;
 pub mod shared;
 #[cfg(test)]
 mod tests;
@@ -226,6 +227,11 @@ impl Seats {
         }
     }
 
+    /// Takes one if it is to be had at once.
+    fn take_now(self: &Arc<Self>, class: Class) -> Option<Seat> {
+        self.room().take(class).then(|| Seat::of(self, class))
+    }
+
     /// Waits for a seat on behalf of others, who look to their own patience.
     async fn wait(self: &Arc<Self>, class: Class) -> Seat {
         loop {
@@ -250,12 +256,10 @@ impl Seats {
     /// A seat, or a place among those who wait.
     fn ask(self: &Arc<Self>, class: Class) -> Result<Result<Seat, oneshot::Receiver<Seat>>, Shed> {
         let mut room = self.room();
-        let Room { taken, lines } = &mut *room;
-        let line = class.line(lines);
-        if *taken < line.most {
-            *taken += 1;
+        if room.take(class) {
             return Ok(Ok(Seat::of(self, class)));
         }
+        let line = class.line(&mut room.lines);
         let waiting = line.who_waits();
         if waiting.len() >= MOST_WAITING {
             return Err(Shed::Full);
@@ -314,6 +318,13 @@ impl Drop for Sharing {
 }
 
 impl Room {
+    /// Whether one of this class gets a seat, which is taken then.
+    fn take(&mut self, class: Class) -> bool {
+        let is_free = self.taken < class.line(&mut self.lines).most;
+        self.taken += usize::from(is_free);
+        is_free
+    }
+
     /// Takes back a seat; who may have it, for whom it is taken again.
     fn next(&mut self) -> Option<(Class, Waiting)> {
         self.taken -= 1;

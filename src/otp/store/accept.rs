@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::Sent;
 use crate::database::StoreError;
 use crate::provider::Accepted;
+use crate::seats::kept::Kept;
 use crate::seats::shared::Errand;
 
 /// That the provider took an SMS.
@@ -25,13 +26,15 @@ pub(in crate::otp) struct Acceptance {
 
 /// Records them.
 pub(in crate::otp) struct Acceptances {
-    pool: PgPool,
+    connection: Kept,
 }
 
 impl Acceptances {
     /// In this database.
     pub(in crate::otp) fn new(pool: PgPool) -> Self {
-        Self { pool }
+        Self {
+            connection: Kept::new(pool),
+        }
     }
 
     /// A newer SMS of the same request keeps its own state; the provider's handle of the code is worth having in any
@@ -41,6 +44,7 @@ impl Acceptances {
         reason = "how `query!` is told that items may be NULL"
     )]
     async fn record(&self, all: &[Arc<Acceptance>]) -> Result<(), StoreError> {
+        let mut connection = self.connection.take().await?;
         let ids =
             |part: fn(&Acceptance) -> Uuid| all.iter().map(|one| part(one)).collect::<Vec<_>>();
         let texts = |part: fn(&Acceptance) -> Option<String>| {
@@ -79,8 +83,9 @@ impl Acceptances {
             &texts(|one| one.accepted.reference.clone()) as &[Option<String>],
             &ask_at as &[Option<DateTime<Utc>>],
         )
-        .execute(&self.pool)
+        .execute(&mut *connection)
         .await?;
+        self.connection.keep(connection);
         Ok(())
     }
 }
@@ -102,5 +107,9 @@ impl Errand for Acceptances {
             Ok(()) => all.iter().map(|_| Ok(())).collect(),
             Err(error) => StoreError::of_all(error, all.len()),
         }
+    }
+
+    fn rest(&self) {
+        self.connection.give_back();
     }
 }

@@ -9,18 +9,31 @@ use super::{PhoneState, Sms, Store, StoredRequest, phone_state, stored_request};
 use crate::database::StoreError;
 use crate::limit::per_phone::{KnownHistory, SendHistory};
 use crate::otp::request::{Delivery, Purpose, RequestId, Standing};
+use crate::seats::kept::Kept;
 use crate::seats::shared::Errand;
 use crate::secrets::PhoneIndex;
 
+/// Requests, or what is wrong with them, by their ids.
+type Found = BTreeMap<Uuid, Result<StoredRequest, StoreError>>;
+
 /// Reads them for those who come at the same time.
 pub(in crate::otp) struct Readings {
-    pool: PgPool,
+    connection: Kept,
 }
 
 impl Readings {
     /// From this database.
     pub(in crate::otp) fn new(pool: PgPool) -> Self {
-        Self { pool }
+        Self {
+            connection: Kept::new(pool),
+        }
+    }
+
+    async fn find(&self, ids: &[Uuid]) -> Result<Found, StoreError> {
+        let mut connection = self.connection.take().await?;
+        let found = find(&mut *connection, ids).await?;
+        self.connection.keep(connection);
+        Ok(found)
     }
 }
 
@@ -38,10 +51,14 @@ impl Errand for Readings {
 
     async fn carry_out(&self, all: Vec<RequestId>) -> Vec<Self::Done> {
         let ids: Vec<Uuid> = all.iter().map(|id| id.0).collect();
-        match find(&self.pool, &ids).await {
+        match self.find(&ids).await {
             Ok(mut found) => ids.iter().map(|id| found.remove(id).transpose()).collect(),
             Err(error) => StoreError::of_all(error, all.len()),
         }
+    }
+
+    fn rest(&self) {
+        self.connection.give_back();
     }
 }
 
@@ -61,10 +78,7 @@ pub(super) async fn find_one(
 }
 
 /// Those of these requests that there are, or what is wrong with them.
-async fn find(
-    executor: impl PgExecutor<'_>,
-    ids: &[Uuid],
-) -> Result<BTreeMap<Uuid, Result<StoredRequest, StoreError>>, StoreError> {
+async fn find(executor: impl PgExecutor<'_>, ids: &[Uuid]) -> Result<Found, StoreError> {
     let rows = sqlx::query!(
         r#"
             SELECT r.id, r.phone_index, r.phone_sealed, r.client_id, r.purpose, r.code_nonce,

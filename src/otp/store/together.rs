@@ -11,18 +11,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sqlx::PgPool;
+use sqlx::{Connection as _, PgPool};
 use uuid::Uuid;
 
 use super::admission::Asked;
 use super::admit::{Begun, NewRequest};
 use super::statements;
 use super::take::{Load, Taken};
-use crate::database::{self, StoreError};
+use crate::database::StoreError;
 use crate::limit::budget::{Counter, Starts};
 use crate::limit::per_address::AddressState;
 use crate::otp::Policy;
 use crate::otp::weigh::Weighed;
+use crate::seats::kept::Kept;
 use crate::seats::shared::Errand;
 
 /// One of those who ask for a code at the same time, with whom the limits of his phone are those of anybody.
@@ -41,7 +42,7 @@ pub(in crate::otp) enum Admitted {
 
 /// Lets them through.
 pub(in crate::otp) struct Admissions {
-    pool: PgPool,
+    connection: Kept,
     policy: Policy,
 }
 
@@ -85,12 +86,19 @@ impl Errand for Admissions {
             Err(error) => StoreError::of_all(error, all.len()),
         }
     }
+
+    fn rest(&self) {
+        self.connection.give_back();
+    }
 }
 
 impl Admissions {
     /// Held against these rules.
     pub(in crate::otp) fn new(pool: PgPool, policy: Policy) -> Self {
-        Self { pool, policy }
+        Self {
+            connection: Kept::new(pool),
+            policy,
+        }
     }
 
     async fn admit(&self, all: &[Arc<Asking>]) -> Result<Through, StoreError> {
@@ -103,11 +111,13 @@ impl Admissions {
         // The second time without those who were turned away the first time: without them, and held back by them no
         // longer, the others pass, unless another replica spends the same budget just then.
         for _ in 0..2 {
-            let mut transaction = database::begin(&self.pool).await?;
+            let mut connection = self.connection.take().await?;
+            let mut transaction = connection.begin().await?;
             let begun = statements::begin(&mut transaction, &asking, &self.policy).await?;
             asking.retain(|one| begun.contains_key(&one.new.id.0));
             if asking.is_empty() {
                 transaction.rollback().await?;
+                self.connection.keep(connection);
                 break;
             }
             let counters = statements::count(&mut transaction, &asking).await?;
@@ -118,9 +128,11 @@ impl Admissions {
             });
             if asking.len() < through.len() {
                 transaction.rollback().await?;
+                self.connection.keep(connection);
                 continue;
             }
             transaction.commit().await?;
+            self.connection.keep(connection);
             for One { new, asked, .. } in asking {
                 asked.event.log(Some(asked.event_id), new.now);
             }

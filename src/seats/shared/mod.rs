@@ -2,8 +2,8 @@
 //! it for all of them.
 //!
 //! A row that many calls change stays locked until the commit that changed it is on the disk. One by one, that is
-//! a wait for the disk each; together it is one for all of them. Nobody waits for others to come: whoever comes
-//! while nothing is under way is served at once.
+//! a wait for the disk each; together it is one for all of them. Nobody waits for others to come, unless nobody
+//! waits for it to be done ([`Group::finishing`]): whoever comes while nothing is under way is served at once.
 //!
 //! Invariants:
 //! - one [`Errand::carry_out`] of a group runs at a time, with a seat of its class;
@@ -16,12 +16,13 @@ mod tests;
 use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::{Class, MOST_WAITING, NoSeat, Seats, Sharing, Shed};
+use super::{Class, MOST_WAITING, NoSeat, Seat, Seats, Sharing, Shed};
 
 /// Items of one errand at most. Our own figure: what 64 cost is about what a disk takes to write, so that more would
 /// make each wait longer and save little.
@@ -42,6 +43,9 @@ pub trait Errand: Send + Sync + 'static {
 
     /// Does it for all of them: as many results, in their order.
     fn carry_out(&self, items: Vec<Self::Item>) -> impl Future<Output = Vec<Self::Done>> + Send;
+
+    /// Nobody is carried out for a while: what was kept for the next ones is given back.
+    fn rest(&self);
 }
 
 /// Calls that want the same.
@@ -49,6 +53,8 @@ pub struct Group<E: Errand> {
     errand: E,
     /// `None` for what must be finished: then nobody is told to come back.
     seats: Option<(Arc<Seats>, Class)>,
+    /// How long the first one waits for others.
+    gather: Duration,
     /// Where others are served from: the caller's own may end before they are.
     runtime: Handle,
     state: Mutex<State<E>>,
@@ -71,15 +77,15 @@ struct Waiting<E: Errand> {
 impl<E: Errand> Group<E> {
     /// Those who wait for seats of a class. It is made within the runtime that serves them.
     pub fn new(errand: E, seats: Arc<Seats>, class: Class) -> Arc<Self> {
-        Self::with(errand, Some((seats, class)))
+        Self::with(errand, Some((seats, class)), Duration::ZERO)
     }
 
-    /// Those who need none, since what they do must be finished.
-    pub fn finishing(errand: E) -> Arc<Self> {
-        Self::with(errand, None)
+    /// Those who need none, since what they do must be finished, and can wait until some have gathered.
+    pub fn finishing(errand: E, gather: Duration) -> Arc<Self> {
+        Self::with(errand, None, gather)
     }
 
-    fn with(errand: E, seats: Option<(Arc<Seats>, Class)>) -> Arc<Self> {
+    fn with(errand: E, seats: Option<(Arc<Seats>, Class)>, gather: Duration) -> Arc<Self> {
         let state = State {
             is_led: false,
             number: 0,
@@ -88,6 +94,7 @@ impl<E: Errand> Group<E> {
         Arc::new(Self {
             errand,
             seats,
+            gather,
             runtime: Handle::current(),
             state: Mutex::new(state),
         })
@@ -158,6 +165,15 @@ impl<E: Errand> Group<E> {
             .is_some()
     }
 
+    async fn seat(&self, seats: &Arc<Seats>, class: Class) -> Seat {
+        if let Some(seat) = seats.take_now(class) {
+            return seat;
+        }
+        // Who waits for a seat has no right to a connection.
+        self.errand.rest();
+        seats.wait(class).await
+    }
+
     fn shed(&self, why: Shed) -> NoSeat {
         match &self.seats {
             Some((seats, class)) => seats.shed(*class, why),
@@ -210,6 +226,7 @@ impl<E: Errand> Drop for Leader<E> {
         if self.is_cut_short {
             self.group.state().is_led = false;
         }
+        self.group.errand.rest();
     }
 }
 
@@ -218,9 +235,12 @@ impl<E: Errand> Leader<E> {
         while self.somebody_waits() {
             let group = &self.group;
             let seat = match &group.seats {
-                Some((seats, class)) => Some(seats.wait(*class).await),
+                Some((seats, class)) => Some(group.seat(seats, *class).await),
                 None => None,
             };
+            if !group.gather.is_zero() && group.state().waiting.len() < MOST_TOGETHER {
+                sleep(group.gather).await;
+            }
             let taken = group.state().next();
             if taken.is_empty() {
                 continue;
@@ -228,6 +248,9 @@ impl<E: Errand> Leader<E> {
             let served = taken.into_iter().map(|one| (one.item, one.done));
             let (items, waiting): (Vec<_>, Vec<_>) = served.unzip();
             let done = group.errand.carry_out(items).await;
+            if group.state().waiting.is_empty() {
+                group.errand.rest();
+            }
             drop(seat);
             for (done, waiting) in done.into_iter().zip(waiting) {
                 // Who left meanwhile does not want it.

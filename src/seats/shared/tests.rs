@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -13,6 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 struct Doubling {
     begun: mpsc::UnboundedSender<Vec<u32>>,
     let_on: Arc<Semaphore>,
+    rested: Arc<AtomicUsize>,
 }
 
 impl Errand for Doubling {
@@ -33,6 +35,10 @@ impl Errand for Doubling {
         assert!(!numbers.contains(&100));
         numbers.iter().map(|number| number * 2).collect()
     }
+
+    fn rest(&self) {
+        self.rested.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 struct World {
@@ -40,6 +46,7 @@ struct World {
     group: Arc<Group<Doubling>>,
     begun: mpsc::UnboundedReceiver<Vec<u32>>,
     let_on: Arc<Semaphore>,
+    rested: Arc<AtomicUsize>,
 }
 
 impl World {
@@ -48,9 +55,11 @@ impl World {
         let seats = Seats::new(8, PATIENCE, Arc::new(metrics));
         let (sender, begun) = mpsc::unbounded_channel();
         let let_on = Arc::new(Semaphore::new(0));
+        let rested = Arc::default();
         let doubling = Doubling {
             begun: sender,
             let_on: Arc::clone(&let_on),
+            rested: Arc::clone(&rested),
         };
         let group = Group::new(doubling, Arc::clone(&seats), Class::Send);
         Self {
@@ -58,6 +67,7 @@ impl World {
             group,
             begun,
             let_on,
+            rested,
         }
     }
 
@@ -88,6 +98,7 @@ async fn whoever_comes_meanwhile_is_served_together_next() {
     }
     assert_eq!(world.seats.taken(), 1);
     assert_eq!(world.seats.waiting(Class::Send), 3);
+    assert_eq!(world.rested.load(Ordering::Relaxed), 0);
 
     world.let_on.add_permits(2);
 
@@ -99,6 +110,71 @@ async fn whoever_comes_meanwhile_is_served_together_next() {
         tokio::task::yield_now().await;
     }
     assert_eq!(world.seats.waiting(Class::Send), 0);
+}
+
+#[tokio::test]
+async fn what_is_kept_for_the_next_ones_is_given_back_when_there_are_none_before_the_seat_is() {
+    let mut world = World::new();
+    let first = world.comes(1).await;
+    assert_eq!(world.next().await, [1]);
+    let second = world.comes(11).await;
+    world.let_on.add_permits(1);
+    assert_eq!(world.next().await, [11]);
+    assert_eq!(world.rested.load(Ordering::Relaxed), 0);
+    assert_eq!(first.await.unwrap(), Ok(2));
+
+    world.let_on.add_permits(1);
+
+    assert_eq!(second.await.unwrap(), Ok(22));
+    assert!(world.rested.load(Ordering::Relaxed) > 0);
+}
+
+#[tokio::test]
+async fn who_waits_for_a_seat_keeps_nothing() {
+    let mut world = World::new();
+    let first = world.comes(1).await;
+    assert_eq!(world.next().await, [1]);
+    let _second = world.comes(11).await;
+    let mut others = Vec::new();
+    for _ in 0..4 {
+        others.push(world.seats.take(Class::Login).await.unwrap());
+    }
+    let login = tokio::spawn({
+        let seats = Arc::clone(&world.seats);
+        async move { seats.take(Class::Login).await }
+    });
+    while world.seats.taken() < 6 {
+        tokio::task::yield_now().await;
+    }
+
+    world.let_on.add_permits(1);
+
+    // His seat is another's now, who does not give it up.
+    assert_eq!(first.await.unwrap(), Ok(2));
+    let _login = login.await.unwrap().unwrap();
+    while world.rested.load(Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(world.begun.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_can_wait_are_gathered() {
+    let (sender, mut begun) = mpsc::unbounded_channel();
+    let doubling = Doubling {
+        begun: sender,
+        let_on: Arc::new(Semaphore::new(1)),
+        rested: Arc::default(),
+    };
+    let gather = Duration::from_millis(5);
+    let group = Group::finishing(doubling, gather);
+    let before = Instant::now();
+
+    let (first, second) = tokio::join!(group.join(1), group.join(11));
+
+    assert_eq!((first, second), (Ok(2), Ok(22)));
+    assert_eq!(begun.recv().await.unwrap(), [1, 11]);
+    assert!(before.elapsed() >= gather);
 }
 
 #[tokio::test]

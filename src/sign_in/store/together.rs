@@ -14,11 +14,12 @@ use super::{Outcome, Tried};
 use crate::database::StoreError;
 use crate::limit::budget::Starts;
 use crate::otp::Policy;
+use crate::seats::kept::Kept;
 use crate::seats::shared::Errand;
 
 /// Uses them up.
 pub(in crate::sign_in) struct Settlements {
-    pool: PgPool,
+    connection: Kept,
     policy: Policy,
 }
 
@@ -64,12 +65,19 @@ impl Errand for Settlements {
         };
         all.into_iter().zip(results).collect()
     }
+
+    fn rest(&self) {
+        self.connection.give_back();
+    }
 }
 
 impl Settlements {
     /// Held against these rules.
     pub(in crate::sign_in) fn new(pool: PgPool, policy: Policy) -> Self {
-        Self { pool, policy }
+        Self {
+            connection: Kept::new(pool),
+            policy,
+        }
     }
 
     /// The users, by the requests whose codes were used up.
@@ -83,6 +91,7 @@ impl Settlements {
             return Ok(BTreeMap::new());
         };
         let starts = Starts::of(first.at);
+        let mut connection = self.connection.take().await?;
         let rows = sqlx::query!(
             r#"
             WITH tries AS MATERIALIZED (
@@ -184,8 +193,9 @@ impl Settlements {
             starts.day,
             starts.month,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *connection)
         .await?;
+        self.connection.keep(connection);
         let users = rows.into_iter().map(|row| (row.request_id, row.person_id));
         Ok(users.collect())
     }
