@@ -126,6 +126,7 @@ impl Idempotency {
             return Ok(Claim::Ours(Operation {
                 id,
                 repeated: id != new.id,
+                kept: true,
             }));
         }
         let first = sqlx::query!(

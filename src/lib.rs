@@ -95,6 +95,7 @@
 //! |---|---|
 //! | key claimed, request stored | the lease of the key ends, and a repeat does all of it |
 //! | request stored, outcome recorded | the code may have arrived, and verifies; a repeat sends nothing and says `provider_timeout`; the background closes the SMS when its lease ends ([`otp::deliveries`]) |
+//! | reply given to a caller without a key, outcome recorded | the code verifies; the background closes the SMS when its lease ends ([`otp::outcomes`](crate::otp)) |
 //! | outcome recorded, PostgreSQL crashes within a second | as before: that one commit does not wait for the disk |
 //! | outcome recorded, reply kept | a repeat finds the request by its id, and answers from it |
 //! | try counted, provider asked | the same code costs no further try |

@@ -17,6 +17,8 @@ pub struct Operation {
     pub id: Uuid,
     /// Whether somebody may have begun it before.
     pub repeated: bool,
+    /// Whether its answer is kept, and given to whoever does it over.
+    pub kept: bool,
 }
 
 impl Operation {
@@ -25,6 +27,7 @@ impl Operation {
         Ok(Self {
             id: random::uuid_v7(random, now)?,
             repeated: false,
+            kept: false,
         })
     }
 }

@@ -81,7 +81,7 @@ pub(super) fn state(
     let policy = policy(settings, lease);
     let otp = Arc::new(Otp {
         store: Store::new(pool.clone()),
-        together: Together::new(&pool, &policy, &seats),
+        together: Together::new(&pool, &policy, &seats, &metrics),
         keyring: Arc::clone(&keyring),
         policy,
         provider: Arc::clone(&provider),

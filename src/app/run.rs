@@ -111,7 +111,7 @@ impl App {
         let mut traces = tokio::spawn(OptionFuture::from(traces));
         let (stop_background, stopped) = oneshot::channel::<()>();
         let stopped = stopped.map(drop).shared();
-        let revocations = Arc::clone(&self.revocations);
+        let (revocations, otp) = (Arc::clone(&self.revocations), Arc::clone(&self.otp));
         let mut background = tokio::spawn(join4(
             revocations.follow(self.follower, stopped.clone()),
             self.vitals.follow(stopped.clone()),
@@ -173,6 +173,9 @@ impl App {
         };
 
         drop(stop_background);
+        if timeout(ENDS, otp.recorded()).await.is_err() {
+            tracing::warn!("what became of the last SMS is not recorded");
+        }
         if timeout(ENDS, &mut background).await.is_err() {
             background.abort();
             tracing::warn!("the background did not end in time");

@@ -1,27 +1,17 @@
 //! Handing an admitted SMS to the provider, and recording what became of it.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
-use tokio::time::sleep;
 
 use super::Otp;
 use super::code::OtpCode;
 use super::request::RequestId;
 use super::send::SendError;
-use super::store::{Acceptance, Outcome, Sent, Store};
-use crate::database::StoreError;
-use crate::metrics::{self, Queue, Queued, Sms};
+use super::store::{Outcome, Sent};
+use crate::metrics::{self, Sms};
 use crate::phone::PhoneNumber;
 use crate::provider::{Accepted, Fault, Message, ProviderError};
 use crate::seats::Seat;
-use crate::telemetry::{Chain, traces};
-
-/// First pause before an outcome that could not be recorded is tried again; each is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// Pauses at most: 12.6 s in all, about as long as a database takes to restart.
-const PAUSES: u32 = 6;
+use crate::telemetry::Chain;
 
 /// An admitted SMS with all that is needed to send it.
 pub(super) struct Outgoing<'a> {
@@ -32,6 +22,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) texted: bool,
     /// Its name for the provider.
     pub(super) key: uuid::Uuid,
+    /// Whether the answer is kept for a repeat.
+    pub(super) is_kept: bool,
     pub(super) expires_at: DateTime<Utc>,
     /// What it was admitted with; the provider is waited for without, and the outcome needs none.
     pub(super) seat: Seat,
@@ -59,7 +51,14 @@ impl Otp {
         } else {
             Ok(Accepted::default())
         };
-        self.conclude(out.sent, &result).await;
+        match &result {
+            // Nothing but the record knows the provider's handle, and a kept answer is to agree with it.
+            Ok(accepted) if accepted.reference.is_none() && !out.is_kept => {
+                let outcome = self.outcome(&result);
+                self.together.outcomes.record_soon(out.sent, outcome);
+            }
+            Ok(_) | Err(_) => self.conclude(out.sent, &result).await,
+        }
         match result {
             Ok(_) => Ok(()),
             Err(error) => {
@@ -84,11 +83,17 @@ impl Otp {
         self.metrics.sms_sent(country, sms, sent, price);
     }
 
-    /// Records what became of an SMS; in the background, for a while, if the database is away. The
-    /// caller's answer does not depend on it: the code is stored, and the SMS may be out.
+    /// Records what became of an SMS.
     pub(super) async fn conclude(&self, sent: Sent, result: &Result<Accepted, ProviderError>) {
+        self.together
+            .outcomes
+            .record(sent, self.outcome(result))
+            .await;
+    }
+
+    fn outcome(&self, result: &Result<Accepted, ProviderError>) -> Outcome {
         let now = self.clock.now();
-        let outcome = match result {
+        match result {
             Ok(accepted) => Outcome::Accepted {
                 accepted: accepted.clone(),
                 ask_at: self
@@ -98,28 +103,7 @@ impl Otp {
             },
             Err(error) if error.surely_not_done() => Outcome::NeverLeft { at: now },
             Err(_) => Outcome::Unknown,
-        };
-        let recorded = self.record(&sent, &outcome);
-        if let Err(error) = traces::step("record the outcome", recorded).await {
-            tracing::error!(request.id = %sent.request, error = %Chain(&error), "outcome of a send not recorded yet");
-            let waits = self.metrics.queued(Queue::Outcomes);
-            tokio::spawn(keep_trying(self.store.clone(), (sent, outcome), waits));
         }
-    }
-
-    /// That one was taken is recorded together with others.
-    async fn record(&self, sent: &Sent, outcome: &Outcome) -> Result<(), StoreError> {
-        if let Outcome::Accepted { accepted, ask_at } = outcome {
-            let acceptance = Acceptance {
-                sent: sent.clone(),
-                accepted: accepted.clone(),
-                ask_at: *ask_at,
-            };
-            if let Ok(recorded) = self.together.acceptances.join(Arc::new(acceptance)).await {
-                return recorded;
-            }
-        }
-        self.store.conclude(sent, outcome).await
     }
 }
 
@@ -135,14 +119,4 @@ pub(super) fn tell(request: RequestId, error: &ProviderError, what: &'static str
             tracing::warn!(request.id = %request, %error, ?fault, "{what}");
         }
     }
-}
-
-async fn keep_trying(store: Store, (sent, outcome): (Sent, Outcome), _waits: Queued) {
-    for pause in (0..PAUSES).map(|n| FIRST_PAUSE * (1 << n)) {
-        sleep(pause).await;
-        if store.conclude(&sent, &outcome).await.is_ok() {
-            return;
-        }
-    }
-    tracing::error!(request.id = %sent.request, "outcome of a send not recorded");
 }

@@ -24,6 +24,7 @@ pub mod code;
 mod deliver;
 pub mod deliveries;
 mod guarded;
+mod outcomes;
 pub mod phone_state;
 pub mod refusals;
 pub mod request;
@@ -45,6 +46,7 @@ use crate::alerts::Alerts;
 use crate::audit::Audit;
 use crate::client::Clients;
 use crate::clock::Clock;
+use crate::database::StoreError;
 use crate::device_receipt::DeviceReceipt;
 use crate::limit::per_phone::SendPolicy;
 use crate::metrics::Metrics;
@@ -54,7 +56,9 @@ use crate::rules::{Rules, Verdict};
 use crate::seats::shared::Group;
 use crate::seats::{Class, Seats};
 use crate::secrets::{Keyring, PhoneIndex, SealError};
+use outcomes::Outcomes;
 use refusals::Refusals;
+use request::RequestId;
 use store::{Acceptances, Admissions, Readings, Store, StoredRequest};
 use test_numbers::TestNumbers;
 use weigh::GuardPolicy;
@@ -124,17 +128,23 @@ pub struct DevicePolicy {
 /// What calls do together with others that come at the same time.
 pub(crate) struct Together {
     admissions: Arc<Group<Admissions>>,
-    acceptances: Arc<Group<Acceptances>>,
+    outcomes: Arc<Outcomes>,
     readings: Arc<Group<Readings>>,
 }
 
 impl Together {
     /// Within the runtime that does it.
-    pub(crate) fn new(pool: &PgPool, policy: &Policy, seats: &Arc<Seats>) -> Self {
+    pub(crate) fn new(
+        pool: &PgPool,
+        policy: &Policy,
+        seats: &Arc<Seats>,
+        metrics: &Arc<Metrics>,
+    ) -> Self {
+        let (store, acceptances) = (Store::new(pool.clone()), Acceptances::new(pool.clone()));
         let admissions = Admissions::new(pool.clone(), policy.clone());
         Self {
             admissions: Group::new(admissions, Arc::clone(seats), Class::Send),
-            acceptances: Group::finishing(Acceptances::new(pool.clone()), Duration::ZERO),
+            outcomes: Outcomes::new(store, acceptances, Arc::clone(metrics)),
             readings: Group::new(Readings::new(pool.clone()), Arc::clone(seats), Class::Login),
         }
     }
@@ -162,6 +172,17 @@ impl Otp {
     /// The time.
     pub(crate) fn now(&self) -> DateTime<Utc> {
         self.clock.now()
+    }
+
+    /// Waits until what this process knows is recorded.
+    pub(crate) async fn recorded(&self) {
+        self.together.outcomes.all().await;
+    }
+
+    /// Reads a request and where it stands, with all that this process knows of it.
+    async fn up_to_date(&self, id: RequestId) -> Result<Option<StoredRequest>, StoreError> {
+        self.together.outcomes.of(id).await;
+        self.store.find(id).await
     }
 
     /// How long a receipt is good.

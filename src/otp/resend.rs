@@ -46,7 +46,7 @@ impl Otp {
     ) -> Result<Issued, SendError> {
         let keep_key = self.provider.code_owner() == CodeOwner::Vendor;
         let id = ask.request;
-        let found = self.store.find(id).await?;
+        let found = self.up_to_date(id).await?;
         let found = found.filter(|found| ask.caller.may_act_for(&found.client));
         let found = found.filter(|found| !self.is_blocked(found, now));
         let found = found.ok_or(SendError::NotLive)?;
@@ -108,6 +108,7 @@ impl Otp {
             code: &code,
             texted: asked.is_texted(),
             key: kept_key.unwrap_or(operation.id),
+            is_kept: operation.kept,
             expires_at: stored.standing.expires_at,
             seat,
         })

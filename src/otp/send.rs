@@ -202,7 +202,7 @@ impl Otp {
             }
             // Whoever began it died; or this process stood still, and somebody took over.
             Admission::Begun => {
-                let stored = self.store.find(id).await?.ok_or(SendError::NotLive)?;
+                let stored = self.up_to_date(id).await?.ok_or(SendError::NotLive)?;
                 return self.sent_before(operation, ask.phone, &stored, by, now);
             }
             Admission::Refused(phone) => {
@@ -237,6 +237,7 @@ impl Otp {
             code: &code,
             texted: asked.is_texted(),
             key: operation.id,
+            is_kept: operation.kept,
             expires_at,
             seat,
         })

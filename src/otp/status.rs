@@ -34,7 +34,7 @@ impl Otp {
         now: DateTime<Utc>,
     ) -> Result<Option<Report>, StoreError> {
         let policy = &self.policy;
-        Ok(self.store.find(id).await?.map(|stored| Report {
+        Ok(self.up_to_date(id).await?.map(|stored| Report {
             request_id: id,
             status: stored.standing.status(By::Anybody, policy, now),
             delivery: stored.sms.delivery,

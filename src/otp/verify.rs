@@ -134,7 +134,7 @@ impl Otp {
         id: RequestId,
         caller: &Caller,
     ) -> Result<StoredRequest, VerifyError> {
-        of_caller(self.store.find(id).await?, caller)
+        of_caller(self.up_to_date(id).await?, caller)
     }
 
     /// Whether a code for this request may be tried.

@@ -60,6 +60,21 @@ async fn of_two_instances_one_asks_once_about_each_sms(
         .await;
 }
 
+/// A caller is answered before it is recorded that his SMS was taken, which this replica knows all the same.
+#[sqlx::test]
+async fn whoever_asks_right_after_the_answer_is_told_that_it_was_sent(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(connect).await;
+    let app = world.instance().await;
+
+    let id = app.sent(PHONE).await;
+    let report = app.report(&id).await;
+
+    assert_eq!(report.text("delivery"), "sent");
+}
+
 #[sqlx::test]
 async fn an_sms_that_the_provider_does_not_know_stays_sent_and_is_given_up_in_the_end(
     _: PgPoolOptions,

@@ -149,6 +149,7 @@ async fn what_is_due_and_was_not_looked_at_is_told(_: PgPoolOptions, connect: Pg
     let world = World::new(connect).await;
     let app = world.instance().await;
     app.sent(PHONE).await;
+    world.all_recorded().await;
     // Somebody else holds the row, so that it cannot be taken.
     let mut held = world.pool.begin().await.unwrap();
     let all = sqlx::raw_sql("SELECT FROM otp_requests FOR UPDATE");

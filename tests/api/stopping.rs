@@ -209,9 +209,9 @@ async fn a_call_in_flight_is_finished_with_the_vendors_answer(
     let answer = timeout(PATIENCE, call).await.unwrap().unwrap();
     assert_eq!(answer.status, 201, "{}", answer.body);
     assert_eq!(answer.header("connection"), "close");
+    service.ended().await;
     let delivery = sqlx::query_scalar!("SELECT delivery FROM otp_requests");
     assert_eq!(delivery.fetch_one(&world.pool).await.unwrap(), "sent");
-    service.ended().await;
     let_go_of_the_database(&world).await;
 }
 

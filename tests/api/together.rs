@@ -98,6 +98,7 @@ async fn sends_that_wait_for_one_another_are_stored_by_one_transaction(
     let noted =
         "SELECT count(*) FROM audit_events WHERE action = 'otp.send' AND outcome = 'success'";
     assert_eq!(number(&world, noted).await, 21);
+    world.all_recorded().await;
     let sent = "SELECT count(*) FROM otp_requests WHERE delivery = 'sent' AND provider_message_id IS NOT NULL";
     assert_eq!(number(&world, sent).await, 21);
 }

@@ -109,6 +109,7 @@ async fn a_gateway_is_not_asked_about_deliveries(_: PgPoolOptions, connect: PgCo
     let line = Line::webhook(connect).await;
     let app = line.instance().await;
     app.sent(PHONE).await;
+    line.world.all_recorded().await;
 
     let row = sqlx::query!(
         r#"SELECT delivery, provider_message_id AS "message_id!", due_at FROM otp_requests"#

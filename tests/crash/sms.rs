@@ -1,6 +1,6 @@
 //! A send or a resend whose process dies: no second SMS for one key, and a true answer in the end.
 
-use otp_auth::sandbox::Mode;
+use otp_auth::sandbox::{Fault, FaultKind, Mode};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::support::Fate::{Done, Lost};
@@ -213,5 +213,43 @@ async fn a_lease_ends_by_itself_and_so_does_an_sms_under_way(
     world.nothing_is_left_open().await;
     let report = format!("/v1/otp/{}", answer.text("request_id"));
     assert_eq!(program.get(&report).await.text("delivery"), "unknown");
+    assert_eq!(world.sms_count(&phone(0)), 1);
+}
+
+/// A caller without a key has his answer before it is recorded that the SMS was taken.
+#[sqlx::test]
+async fn an_answered_send_whose_record_was_lost_verifies_and_is_closed(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::new(connect, Mode::Service).await;
+    let mut program = world.program().await;
+    world.sandbox.arm(Fault::once(FaultKind::Slow));
+    let call = program.begin(&send(&phone(0), ""));
+    world.until_held().await;
+    let held = world.hold(Accept).await;
+    assert_eq!(world.sandbox.held_replies(), 1, "the lock came too late");
+
+    let answer = call.await.unwrap().unwrap();
+    world.until_waiting(Accept).await;
+    program.kill();
+    world.end_backends("true").await;
+    held.release().await;
+
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let program = world.program().await;
+    assert_eq!(
+        world
+            .ask::<String>("SELECT delivery FROM otp_requests")
+            .await,
+        "queued"
+    );
+    world.end_leases().await;
+    world.nothing_is_left_open().await;
+    let id = answer.text("request_id");
+    let report = program.get(&format!("/v1/otp/{id}")).await;
+    assert_eq!(report.text("delivery"), "unknown");
+    let right = verify(&id, &world.code(&phone(0)), "");
+    assert_eq!(program.post(&right).await.status, 200);
     assert_eq!(world.sms_count(&phone(0)), 1);
 }

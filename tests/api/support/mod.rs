@@ -228,6 +228,12 @@ impl World {
         assert!(held.is_ok(), "{condition}");
     }
 
+    /// Waits until what became of every SMS is recorded, which a caller is answered before.
+    pub(crate) async fn all_recorded(&self) {
+        self.until("NOT EXISTS (SELECT FROM otp_requests WHERE delivery = 'queued')")
+            .await;
+    }
+
     /// How many SMS a number got.
     pub(crate) fn sms_count(&self, phone: &str) -> usize {
         self.sandbox.messages_to(phone).len()

@@ -174,7 +174,8 @@ impl World {
         self.until(&any).await;
     }
 
-    async fn end_backends(&self, which: &str) {
+    /// Breaks those of the program's connections.
+    pub(crate) async fn end_backends(&self, which: &str) {
         let end = format!(
             "SELECT pg_terminate_backend(pid, 10000) FROM ({OF_THE_PROGRAM} AND {which}) AS it"
         );

@@ -119,10 +119,12 @@ impl Program {
     }
 
     fn request(&self, post: &Post) -> RequestBuilder {
-        self.http
-            .post(format!("{}{}", self.base, post.path))
-            .header("idempotency-key", &post.key)
-            .json(&post.body)
+        let request = self.http.post(format!("{}{}", self.base, post.path));
+        let request = request.json(&post.body);
+        if post.key.is_empty() {
+            return request;
+        }
+        request.header("idempotency-key", &post.key)
     }
 }
 
