@@ -1,15 +1,14 @@
-//! The statements that let many through together. What is done to a row is what `admit.rs` and `take.rs` do to it; `excluded`
-//! has what came with the one that it is done for.
+//! The statement that lets many through together. What is done to a row is what `admit.rs` and `take.rs` do to it;
+//! `excluded` has what came with the one that it is done for.
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::admit::Begun;
-use super::phone_state;
-use super::take::counter;
 use super::together::One;
 use crate::database::StoreError;
 use crate::limit::budget::{Counter, Scope, Starts};
@@ -18,22 +17,63 @@ use crate::limit::per_phone::{COOLDOWN_WINDOW_SECONDS, KnownHistory, SendHistory
 use crate::otp::Policy;
 use crate::otp::phone_state::{By, PhoneState};
 
+/// What came of it, by the requests and by the names of the counters.
+#[derive(Default)]
+pub(super) struct Passed {
+    pub(super) begun: BTreeMap<Uuid, (Begun, Option<AddressState>)>,
+    /// With all of them in them.
+    pub(super) counters: BTreeMap<String, Counter>,
+}
+
+/// A request that was stored, or a counter.
+struct Returned {
+    id: Option<Uuid>,
+    send_log: Option<Vec<DateTime<Utc>>>,
+    cooldown_until: Option<DateTime<Utc>>,
+    locked_until: Option<DateTime<Utc>>,
+    failures_in_row: Option<i32>,
+    known_send_log: Option<Vec<DateTime<Utc>>>,
+    known_failure_log: Option<Vec<DateTime<Utc>>>,
+    known_failures_in_row: Option<i32>,
+    account: Option<bool>,
+    full_at: Option<Vec<DateTime<Utc>>>,
+    address_day: Option<DateTime<Utc>>,
+    phones: Option<i32>,
+    countries: Option<i32>,
+    scope: Option<String>,
+    hour_start: Option<DateTime<Utc>>,
+    hour_messages: Option<i32>,
+    hour_cost: Option<i64>,
+    hour_unverified: Option<i32>,
+    day_start: Option<DateTime<Utc>>,
+    day_messages: Option<i32>,
+    day_cost: Option<i64>,
+    day_unverified: Option<i32>,
+    month_start: Option<DateTime<Utc>>,
+    month_cost: Option<i64>,
+    best_day: Option<i32>,
+}
+
 /// Takes the phones' limits, supersedes their older requests, stores the new ones with their events of the audit log,
-/// and counts them for their addresses, of which no two have the same. Whose phone somebody else has locked, whose
-/// limits do not allow it or whose request is there already is not among those it returns.
+/// and counts them: for their addresses, of which no two have the same, and for everybody. Whose phone somebody else
+/// has locked, whose limits do not allow it or whose request is there already is not among those it returns.
 #[expect(clippy::too_many_lines, reason = "one statement, which is one literal")]
 #[expect(
     clippy::as_conversions,
     reason = "how `query!` is told that items may be NULL"
 )]
-pub(super) async fn begin(
+pub(super) async fn pass(
     connection: &mut PgConnection,
     asking: &[One<'_>],
     policy: &Policy,
-) -> Result<BTreeMap<Uuid, (Begun, Option<AddressState>)>, StoreError> {
+) -> Result<Passed, StoreError> {
     fn each<T>(asking: &[One<'_>], part: impl Fn(&One<'_>) -> T) -> Vec<T> {
         asking.iter().map(part).collect()
     }
+    // All of them have the same.
+    let Some(starts) = asking.first().map(|one| Starts::of(one.new.now)) else {
+        return Ok(Passed::default());
+    };
     let limits = By::Anybody.limits(policy);
     let addresses = &policy.guard.address;
     let tracked = addresses.phones_per_day.is_some() || addresses.countries_per_day.is_some();
@@ -43,7 +83,8 @@ pub(super) async fn begin(
     };
     let (address_keys, address_phones): (Vec<_>, Vec<_>) =
         asking.iter().map(|one| address(one).unzip()).unzip();
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Returned,
         r#"
         WITH asking AS MATERIALIZED (
             SELECT * FROM unnest($1::bytea[], $2::uuid[], $3::uuid[], $4::timestamptz[],
@@ -107,6 +148,7 @@ pub(super) async fn begin(
                 delivery = 'queued', failed_at = NULL, due_at = excluded.due_at, polls = 0,
                 counted_in = excluded.counted_in, cost_micros = excluded.cost_micros
             WHERE r.failed_at IS NOT NULL
+            RETURNING id
         ), address AS (
             INSERT INTO address_throttles AS a (address_key, full_at, day_start, phones, countries)
             SELECT address_key, ARRAY(
@@ -136,15 +178,55 @@ pub(super) async fn begin(
             SELECT event_id, at, action, 'success', reason, actor, phone_index, event_address, id, trace_id,
                 detail::jsonb
             FROM through
+        ), counted AS (
+            INSERT INTO sms_counters AS c (scope, hour_start, hour_messages, hour_cost,
+                hour_unverified, day_start, day_messages, day_cost, day_unverified, day_verified,
+                month_start, month_cost)
+            SELECT s.scope, $32, count(*), sum(cost_micros), count(*), $33, count(*), sum(cost_micros), count(*), 0,
+                $34, sum(cost_micros)
+            -- Looked at before any counter, so that their rows are locked first.
+            FROM (SELECT count(*) FROM address) AS first, (SELECT count(*) FROM stored) AS second,
+                through, unnest(string_to_array(counted_in, ' ')) AS s (scope)
+            GROUP BY s.scope ORDER BY s.scope
+            ON CONFLICT (scope) DO UPDATE SET
+                -- A replica whose clock is a little behind must not bring an old hour back.
+                hour_start = greatest(c.hour_start, $32),
+                hour_messages = excluded.hour_messages
+                    + CASE WHEN c.hour_start < $32 THEN 0 ELSE c.hour_messages END,
+                hour_cost = excluded.hour_cost
+                    + CASE WHEN c.hour_start < $32 THEN 0 ELSE c.hour_cost END,
+                hour_unverified = excluded.hour_unverified
+                    + CASE WHEN c.hour_start < $32 THEN 0 ELSE c.hour_unverified END,
+                day_start = greatest(c.day_start, $33),
+                day_messages = excluded.day_messages
+                    + CASE WHEN c.day_start < $33 THEN 0 ELSE c.day_messages END,
+                day_cost = excluded.day_cost
+                    + CASE WHEN c.day_start < $33 THEN 0 ELSE c.day_cost END,
+                day_unverified = excluded.day_unverified
+                    + CASE WHEN c.day_start < $33 THEN 0 ELSE c.day_unverified END,
+                day_verified = CASE WHEN c.day_start < $33 THEN 0 ELSE c.day_verified END,
+                verified_before = CASE WHEN c.day_start < $33 THEN (ARRAY[c.day_verified]
+                        || array_fill(0, ARRAY[least(13,
+                            extract(epoch FROM $33 - c.day_start)::int / 86400 - 1)])
+                        || c.verified_before)[1:13]
+                    ELSE c.verified_before END,
+                month_start = greatest(c.month_start, $34),
+                month_cost = excluded.month_cost
+                    + CASE WHEN c.month_start < $34 THEN 0 ELSE c.month_cost END
+            RETURNING c.*
         )
-        SELECT t.id AS "id!", t.send_log AS "send_log!", t.cooldown_until AS "cooldown_until!",
-            t.locked_until, t.failures_in_row AS "failures_in_row!",
-            t.known_send_log AS "known_send_log!", t.known_failure_log AS "known_failure_log!",
-            t.known_failures_in_row AS "known_failures_in_row!",
-            t.phone_index IN (SELECT phone_index FROM users WHERE phone_index = ANY ($1)) AS "account!",
+        SELECT t.id AS "id?", t.send_log AS "send_log?", t.cooldown_until AS "cooldown_until?", t.locked_until,
+            t.failures_in_row AS "failures_in_row?", t.known_send_log AS "known_send_log?",
+            t.known_failure_log AS "known_failure_log?", t.known_failures_in_row AS "known_failures_in_row?",
+            t.phone_index IN (SELECT phone_index FROM users WHERE phone_index = ANY ($1)) AS account,
             a.full_at AS "full_at?", a.day_start AS "address_day?", a.phones AS "phones?",
-            a.countries AS "countries?"
-        FROM through AS t LEFT JOIN address AS a USING (address_key)
+            a.countries AS "countries?",
+            c.scope AS "scope?", c.hour_start AS "hour_start?", c.hour_messages AS "hour_messages?",
+            c.hour_cost AS "hour_cost?", c.hour_unverified AS "hour_unverified?", c.day_start AS "day_start?",
+            c.day_messages AS "day_messages?", c.day_cost AS "day_cost?", c.day_unverified AS "day_unverified?",
+            c.month_start AS "month_start?", c.month_cost AS "month_cost?",
+            greatest(c.day_verified, (SELECT max(v) FROM unnest(c.verified_before) AS v)) AS best_day
+        FROM through AS t LEFT JOIN address AS a USING (address_key) FULL JOIN counted AS c ON false
         "#,
         &each(asking, |one| one.new.phone.as_bytes().to_vec()),
         &each(asking, |one| one.new.id.0),
@@ -177,105 +259,64 @@ pub(super) async fn begin(
         &each(asking, |one| Value::from(one.asked.event.detail.clone()).to_string()),
         &addresses.refills(),
         tracked,
-    )
-    .fetch_all(connection)
-    .await?;
-    let begun = rows.into_iter().map(|row| {
-        let count = |count: Option<i32>| count.and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
-        let address = row.full_at.zip(row.address_day);
-        let address = address.map(|(full_at, day_start)| AddressState {
-            full_at,
-            day_start,
-            phones: count(row.phones),
-            countries: count(row.countries),
-        });
-        let begun = Begun {
-            account: row.account,
-            phone: phone_state!(row),
-        };
-        (row.id, (begun, address))
-    });
-    Ok(begun.collect())
-}
-
-/// Counts them, and returns the counters with all of them in them, by their names.
-pub(super) async fn count(
-    connection: &mut PgConnection,
-    asking: &[One<'_>],
-) -> Result<BTreeMap<String, Counter>, StoreError> {
-    // All of them have the same.
-    let Some(starts) = asking.first().map(|one| Starts::of(one.new.now)) else {
-        return Ok(BTreeMap::new());
-    };
-    let mut sums: BTreeMap<String, (i32, i64)> = BTreeMap::new();
-    for one in asking {
-        for name in one.load.scopes.iter().map(Scope::name) {
-            let (messages, cost) = sums.entry(name).or_default();
-            *messages += 1;
-            *cost = cost.saturating_add(one.load.price);
-        }
-    }
-    let (messages, costs): (Vec<i32>, Vec<i64>) = sums.values().copied().unzip();
-    let names: Vec<String> = sums.into_keys().collect();
-    let rows = sqlx::query!(
-        r#"
-        WITH counted AS (
-            INSERT INTO sms_counters AS c (scope, hour_start, hour_messages, hour_cost,
-                hour_unverified, day_start, day_messages, day_cost, day_unverified, day_verified,
-                month_start, month_cost)
-            SELECT s.scope, $4, s.messages, s.cost, s.messages, $5, s.messages, s.cost, s.messages, 0,
-                $6, s.cost
-            FROM unnest($1::text[], $2::int[], $3::bigint[]) AS s (scope, messages, cost)
-            ORDER BY s.scope
-            ON CONFLICT (scope) DO UPDATE SET
-                -- A replica whose clock is a little behind must not bring an old hour back.
-                hour_start = greatest(c.hour_start, $4),
-                hour_messages = excluded.hour_messages
-                    + CASE WHEN c.hour_start < $4 THEN 0 ELSE c.hour_messages END,
-                hour_cost = excluded.hour_cost
-                    + CASE WHEN c.hour_start < $4 THEN 0 ELSE c.hour_cost END,
-                hour_unverified = excluded.hour_unverified
-                    + CASE WHEN c.hour_start < $4 THEN 0 ELSE c.hour_unverified END,
-                day_start = greatest(c.day_start, $5),
-                day_messages = excluded.day_messages
-                    + CASE WHEN c.day_start < $5 THEN 0 ELSE c.day_messages END,
-                day_cost = excluded.day_cost
-                    + CASE WHEN c.day_start < $5 THEN 0 ELSE c.day_cost END,
-                day_unverified = excluded.day_unverified
-                    + CASE WHEN c.day_start < $5 THEN 0 ELSE c.day_unverified END,
-                day_verified = CASE WHEN c.day_start < $5 THEN 0 ELSE c.day_verified END,
-                verified_before = CASE WHEN c.day_start < $5 THEN (ARRAY[c.day_verified]
-                        || array_fill(0, ARRAY[least(13,
-                            extract(epoch FROM $5 - c.day_start)::int / 86400 - 1)])
-                        || c.verified_before)[1:13]
-                    ELSE c.verified_before END,
-                month_start = greatest(c.month_start, $6),
-                month_cost = excluded.month_cost
-                    + CASE WHEN c.month_start < $6 THEN 0 ELSE c.month_cost END
-            RETURNING c.*
-        )
-        SELECT scope AS "scope!", hour_start AS "hour_start!", hour_messages AS "hour_messages!",
-            hour_cost AS "hour_cost!", hour_unverified AS "hour_unverified!",
-            day_start AS "day_start!", day_messages AS "day_messages!", day_cost AS "day_cost!",
-            day_unverified AS "day_unverified!", month_start AS "month_start!",
-            month_cost AS "month_cost!",
-            greatest(day_verified, (SELECT max(v) FROM unnest(verified_before) AS v)) AS "best_day!"
-        FROM counted
-        "#,
-        &names,
-        &messages,
-        &costs,
         starts.hour,
         starts.day,
         starts.month,
     )
     .fetch_all(connection)
     .await?;
-    let counters = rows.into_iter().map(|row| {
-        let counter = counter!(row);
-        (row.scope, counter)
-    });
-    Ok(counters.collect())
+    let mut passed = Passed::default();
+    for row in rows {
+        if let Some((scope, counter)) = row.counter() {
+            passed.counters.insert(scope, counter);
+        } else if let Some((id, begun)) = row.begun() {
+            passed.begun.insert(id, begun);
+        }
+    }
+    Ok(passed)
+}
+
+impl Returned {
+    fn begun(self) -> Option<(Uuid, (Begun, Option<AddressState>))> {
+        let count = |count: Option<i32>| count.and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+        let address = self.full_at.zip(self.address_day);
+        let address = address.map(|(full_at, day_start)| AddressState {
+            full_at,
+            day_start,
+            phones: count(self.phones),
+            countries: count(self.countries),
+        });
+        let phone = PhoneState {
+            history: SendHistory {
+                send_log: self.send_log?,
+                cooldown_until: self.cooldown_until?,
+            },
+            locked_until: self.locked_until,
+            failures_in_row: self.failures_in_row?,
+            known: KnownHistory {
+                send_log: self.known_send_log?,
+                failure_log: self.known_failure_log?,
+                failures_in_row: self.known_failures_in_row?,
+            },
+        };
+        let account = self.account?;
+        Some((self.id?, (Begun { phone, account }, address)))
+    }
+
+    fn counter(&self) -> Option<(String, Counter)> {
+        let counter = Counter {
+            starts: Starts {
+                hour: self.hour_start?,
+                day: self.day_start?,
+                month: self.month_start?,
+            },
+            messages: (self.hour_messages?.into(), self.day_messages?.into()),
+            cost: (self.hour_cost?, self.day_cost?, self.month_cost?),
+            unverified: (self.hour_unverified?.into(), self.day_unverified?.into()),
+            best_day: self.best_day?.into(),
+        };
+        Some((self.scope.clone()?, counter))
+    }
 }
 
 /// The counters that an SMS is in, as one text.

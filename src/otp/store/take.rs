@@ -27,7 +27,6 @@ macro_rules! counter {
         }
     };
 }
-pub(super) use counter;
 
 /// What one SMS is counted in.
 #[derive(Clone, Debug)]

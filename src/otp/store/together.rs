@@ -16,11 +16,10 @@ use uuid::Uuid;
 
 use super::admission::Asked;
 use super::admit::{Begun, NewRequest};
-use super::statements;
+use super::statements::{self, Passed};
 use super::take::{Load, Taken};
 use crate::database::StoreError;
-use crate::limit::budget::{Counter, Starts};
-use crate::limit::per_address::AddressState;
+use crate::limit::budget::Starts;
 use crate::otp::Policy;
 use crate::otp::weigh::Weighed;
 use crate::seats::kept::Kept;
@@ -111,22 +110,18 @@ impl Admissions {
         // The second time without those who were turned away the first time: without them, and held back by them no
         // longer, the others pass, unless another replica spends the same budget just then.
         for _ in 0..2 {
-            let mut connection = self.connection.take().await?;
-            let mut transaction = connection.begin().await?;
-            let begun = statements::begin(&mut transaction, &asking, &self.policy).await?;
-            asking.retain(|one| begun.contains_key(&one.new.id.0));
             if asking.is_empty() {
-                transaction.rollback().await?;
-                self.connection.keep(connection);
                 break;
             }
-            let counters = statements::count(&mut transaction, &asking).await?;
-            let through = self.weigh(&asking, begun, counters);
+            let mut connection = self.connection.take().await?;
+            let mut transaction = connection.begin().await?;
+            let passed = statements::pass(&mut transaction, &asking, &self.policy).await?;
+            let through = self.weigh(&asking, passed);
             asking.retain(|one| {
                 let weighed = through.get(&one.new.id.0);
                 weighed.is_some_and(|(_, weighed)| weighed.turned_away.is_none())
             });
-            if asking.len() < through.len() {
+            if asking.is_empty() || asking.len() < through.len() {
                 transaction.rollback().await?;
                 self.connection.keep(connection);
                 continue;
@@ -146,8 +141,10 @@ impl Admissions {
     fn weigh(
         &self,
         asking: &[One<'_>],
-        mut begun: BTreeMap<Uuid, (Begun, Option<AddressState>)>,
-        mut counters: BTreeMap<String, Counter>,
+        Passed {
+            mut begun,
+            mut counters,
+        }: Passed,
     ) -> Through {
         let mut through = Through::new();
         for One { new, asked, load } in asking.iter().rev() {
