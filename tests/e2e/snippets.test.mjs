@@ -121,7 +121,7 @@ describe('the example that refreshes', () => {
     /** What many calls at once get when the token has ended, and the requests that it took. */
     async function askMany(t, tokens) {
       calls = t.mock.method(globalThis, 'fetch').mock;
-      page.keep({ ...tokens, expires_in: 0 });
+      await page.keep({ ...tokens, expires_in: 0 });
       const all = await Promise.all(Array.from({ length: 20 }, () => page.accessToken(whose)));
       return [new Set(all), calls.callCount()];
     }
@@ -135,50 +135,77 @@ describe('the example that refreshes', () => {
         assert.equal(calls.callCount(), 1);
         t.mock.restoreAll();
         assert.equal(await subject(token), login.subject);
-        tokens = page.kept();
+        tokens = await page.kept();
       }
     });
 
     test('keeps its tokens when the service is away', async () => {
-      const before = { ...page.kept(), expires_in: 0 };
-      page.keep(before);
+      const before = { ...await page.kept(), expires_in: 0 };
+      await page.keep(before);
       await assert.rejects(page.accessToken({ ...whose, issuer: 'http://127.0.0.1:9' }));
-      assert.equal(page.kept().refresh_token, before.refresh_token);
+      assert.equal((await page.kept()).refresh_token, before.refresh_token);
       assert.equal(await subject(await page.accessToken(whose)), login.subject);
     });
 
     test('asks once, and forgets its tokens, when the session is over', async (t) => {
-      const headers = { authorization: `Bearer ${page.kept().access_token}` };
+      const headers = { authorization: `Bearer ${(await page.kept()).access_token}` };
       const ended = await call('DELETE', `${world.service.url}/v1/sessions`, { headers });
       assert.equal(ended.status, 204);
-      assert.deepEqual(await askMany(t, page.kept()), [new Set([undefined]), 1]);
-      assert.equal(page.kept(), null);
+      assert.deepEqual(await askMany(t, await page.kept()), [new Set([undefined]), 1]);
+      assert.equal(await page.kept(), undefined);
       assert.equal(await page.accessToken(whose), undefined);
       assert.equal(calls.callCount(), 1);
     });
   });
 
-  test('asks once for all tabs of a browser', async (t) => {
-    const browser = await openBrowser();
-    t.after(() => browser.close());
-    const login = await someone();
-    const first = await openPage(browser, site.origin);
-    const second = await first.context().newPage();
-    await second.goto(site.origin);
-    const asked = [];
-    first.context().on('request', (request) => asked.push(new URL(request.url()).pathname));
-    const inTab = (tab, tokens) => tab.evaluate(async ([issuer, kept]) => {
-      const { accessToken, keep } = await import('/refresh.mjs');
-      if (kept) return keep({ ...kept, expires_in: 0 });
-      return Promise.all(Array.from({ length: 10 }, () => accessToken({ issuer, client_id: 'web' })));
-    }, [world.service.url, tokens]);
+  describe('in two tabs of a browser', () => {
+    let browser, first, second;
+    before(async () => {
+      browser = await openBrowser();
+      first = await openPage(browser, site.origin);
+      second = await first.context().newPage();
+      await second.goto(site.origin);
+    });
+    after(() => browser?.close());
 
-    await inTab(first, login);
-    const [token, ...others] = new Set((await Promise.all([first, second].map((tab) => inTab(tab)))).flat());
+    const end = (tokens) => first.evaluate(async (given) => {
+      const { keep } = await import('/refresh.mjs');
+      await keep({ ...given, expires_in: 0 });
+    }, tokens);
+    /** The different answers of ten calls in each tab at once. */
+    async function ask() {
+      const all = await Promise.all([first, second].map((tab) => tab.evaluate(async (issuer) => {
+        const { accessToken } = await import('/refresh.mjs');
+        return Promise.all(Array.from({ length: 10 }, () => accessToken({ issuer, client_id: 'web' })));
+      }, world.service.url)));
+      return new Set(all.flat());
+    }
 
-    assert.deepEqual(others, []);
-    assert.equal(await subject(token), login.subject);
-    assert.deepEqual(asked.filter((path) => path === '/v1/token'), ['/v1/token']);
-    assert.deepEqual(first.faults, []);
+    test('asks once for all', async () => {
+      const login = await someone();
+      const asked = [];
+      first.context().on('request', (request) => asked.push(new URL(request.url()).pathname));
+      await end(login);
+      const [token, ...others] = await ask();
+
+      assert.deepEqual(others, []);
+      assert.equal(await subject(token), login.subject);
+      assert.deepEqual(asked.filter((path) => path === '/v1/token'), ['/v1/token']);
+      assert.deepEqual(first.faults, []);
+    });
+
+    test('lets nobody in who cannot see yet what another tab got', async () => {
+      // Answers that take no time, so that little is between what is kept and the next in line.
+      for (const tab of [first, second]) {
+        await tab.evaluate(() => {
+          const answer = () => ({ access_token: crypto.randomUUID(), refresh_token: 'next', expires_in: 900 });
+          globalThis.fetch = async () => Response.json(answer());
+        });
+      }
+      for (let time = 0; time < 30; time += 1) {
+        await end({ access_token: 'ended', refresh_token: 'first' });
+        assert.equal((await ask()).size, 1);
+      }
+    });
   });
 });
