@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::Sent;
+use super::{Sent, span};
 use crate::database::StoreError;
 use crate::provider::Accepted;
 use crate::seats::kept::Kept;
@@ -47,6 +47,8 @@ impl Acceptances {
         let mut connection = self.connection.take().await?;
         let ids =
             |part: fn(&Acceptance) -> Uuid| all.iter().map(|one| part(one)).collect::<Vec<_>>();
+        let requests = ids(|one| one.sent.request.0);
+        let (first, last) = span(&requests);
         let texts = |part: fn(&Acceptance) -> Option<String>| {
             all.iter().map(|one| part(one)).collect::<Vec<_>>()
         };
@@ -60,7 +62,7 @@ impl Acceptances {
                  SELECT set_config('synchronous_commit', 'off', true)
              ), locked AS MATERIALIZED (
                  -- In one order, as whoever changes several of them must.
-                 SELECT id FROM otp_requests, soon WHERE id = ANY ($1::uuid[]) ORDER BY id
+                 SELECT id FROM otp_requests, soon WHERE id = ANY ($1::uuid[]) AND id BETWEEN $6 AND $7 ORDER BY id
                  FOR UPDATE OF otp_requests
              )
              UPDATE otp_requests AS r SET
@@ -76,12 +78,14 @@ impl Acceptances {
                                       THEN r.provider_refs ELSE r.provider_refs || a.reference END
              FROM locked, unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[])
                  AS a (id, send_id, message_id, reference, ask_at)
-             WHERE r.id = ANY ($1) AND r.id = locked.id AND a.id = locked.id",
-            &ids(|one| one.sent.request.0),
+             WHERE r.id = ANY ($1) AND r.id BETWEEN $6 AND $7 AND r.id = locked.id AND a.id = locked.id",
+            &requests,
             &ids(|one| one.sent.send_id),
             &texts(|one| one.accepted.message_id.clone()) as &[Option<String>],
             &texts(|one| one.accepted.reference.clone()) as &[Option<String>],
             &ask_at as &[Option<DateTime<Utc>>],
+            first,
+            last,
         )
         .execute(&mut *connection)
         .await?;

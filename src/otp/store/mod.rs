@@ -41,6 +41,14 @@ pub struct Store {
     pool: PgPool,
 }
 
+/// The first and the last of them. PostgreSQL prepares a scan of each partition for `id = ANY (…)`, and of only those
+/// that can have one if it is told between which ids they are.
+fn span(ids: &[Uuid]) -> (Uuid, Uuid) {
+    let first = ids.iter().min().copied().unwrap_or_default();
+    let last = ids.iter().max().copied().unwrap_or_default();
+    (first, last)
+}
+
 /// A stored request and where it stands.
 pub(crate) struct StoredRequest {
     pub(crate) id: RequestId,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
-use super::{PhoneState, Sms, Store, StoredRequest, phone_state, stored_request};
+use super::{PhoneState, Sms, Store, StoredRequest, phone_state, span, stored_request};
 use crate::database::StoreError;
 use crate::limit::per_phone::{KnownHistory, SendHistory};
 use crate::otp::request::{Delivery, Purpose, RequestId, Standing};
@@ -79,6 +79,7 @@ pub(super) async fn find_one(
 
 /// Those of these requests that there are, or what is wrong with them.
 async fn find(executor: impl PgExecutor<'_>, ids: &[Uuid]) -> Result<Found, StoreError> {
+    let (first, last) = span(ids);
     let rows = sqlx::query!(
         r#"
             SELECT r.id, r.phone_index, r.phone_sealed, r.client_id, r.purpose, r.code_nonce,
@@ -87,9 +88,11 @@ async fn find(executor: impl PgExecutor<'_>, ids: &[Uuid]) -> Result<Found, Stor
                 p.live_attempts, p.locked_until, p.check_until, p.send_log, p.cooldown_until,
                 p.failures_in_row, p.known_send_log, p.known_failure_log, p.known_failures_in_row
             FROM otp_requests AS r JOIN phone_throttles AS p USING (phone_index)
-            WHERE r.id = ANY ($1)
+            WHERE r.id = ANY ($1) AND r.id BETWEEN $2 AND $3
             "#,
         ids,
+        first,
+        last,
     )
     .fetch_all(executor)
     .await?;

@@ -9,6 +9,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::admit::Begun;
+use super::span;
 use super::together::One;
 use crate::database::StoreError;
 use crate::limit::budget::{Counter, Scope, Starts};
@@ -74,6 +75,8 @@ pub(super) async fn pass(
     let Some(starts) = asking.first().map(|one| Starts::of(one.new.now)) else {
         return Ok(Passed::default());
     };
+    let ids = each(asking, |one| one.new.id.0);
+    let (first, last) = span(&ids);
     let limits = By::Anybody.limits(policy);
     let addresses = &policy.guard.address;
     let tracked = addresses.phones_per_day.is_some() || addresses.countries_per_day.is_some();
@@ -102,7 +105,8 @@ pub(super) async fn pass(
             WHERE (a.phone_index IN (SELECT phone_index FROM locked) OR a.phone_index NOT IN (
                     SELECT phone_index FROM phone_throttles WHERE phone_index = ANY ($1)))
                 AND a.id NOT IN (
-                    SELECT id FROM otp_requests WHERE id = ANY ($2) AND failed_at IS NULL)
+                    SELECT id FROM otp_requests
+                    WHERE id = ANY ($2) AND id BETWEEN $35 AND $36 AND failed_at IS NULL)
         ), throttle AS (
             INSERT INTO phone_throttles AS p (phone_index, send_log, cooldown_until,
                 last_send_id, live_request_id, live_sends, live_attempts)
@@ -229,7 +233,7 @@ pub(super) async fn pass(
         FROM through AS t LEFT JOIN address AS a USING (address_key) FULL JOIN counted AS c ON false
         "#,
         &each(asking, |one| one.new.phone.as_bytes().to_vec()),
-        &each(asking, |one| one.new.id.0),
+        &ids,
         &each(asking, |one| one.new.admission),
         &each(asking, |one| one.new.now),
         &each(asking, |one| one.new.now + policy.ttl),
@@ -262,6 +266,8 @@ pub(super) async fn pass(
         starts.hour,
         starts.day,
         starts.month,
+        first,
+        last,
     )
     .fetch_all(connection)
     .await?;
