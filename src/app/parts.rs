@@ -29,6 +29,7 @@ use crate::limit::spend::Ceilings;
 use crate::master_key::Resealing;
 use crate::metrics::Metrics;
 use crate::otp::code::{CodeError, OtpCode};
+use crate::otp::recent::Recent;
 use crate::otp::refusals::Refusals;
 use crate::otp::store::Store;
 use crate::otp::test_numbers::{TestNumber, TestNumbers};
@@ -100,6 +101,7 @@ pub(super) fn state(
             hook: hook(settings)?.map(Arc::new),
         }),
         refusals: Refusals::default(),
+        recent: Recent::default(),
     });
     let sessions = Arc::new(sessions(
         settings,

@@ -26,6 +26,7 @@ pub mod deliveries;
 mod guarded;
 mod outcomes;
 pub mod phone_state;
+pub mod recent;
 pub mod refusals;
 pub mod request;
 pub mod resend;
@@ -57,6 +58,7 @@ use crate::seats::shared::Group;
 use crate::seats::{Class, Seats};
 use crate::secrets::{Keyring, PhoneIndex, SealError};
 use outcomes::Outcomes;
+use recent::Recent;
 use refusals::Refusals;
 use request::RequestId;
 use store::{Acceptances, Admissions, Readings, Store, StoredRequest};
@@ -166,6 +168,7 @@ pub struct Otp {
     pub(crate) audit: Arc<Audit>,
     pub(crate) alerts: Arc<Alerts>,
     pub(crate) refusals: Refusals,
+    pub(crate) recent: Recent,
 }
 
 impl Otp {

@@ -242,7 +242,7 @@ impl Otp {
             seat,
         })
         .await?;
-        Ok(Issued {
+        let issued = Issued {
             request_id: id,
             phone: ask.phone,
             expires_at,
@@ -250,7 +250,9 @@ impl Otp {
             sends_remaining: self.policy.max_sends - 1,
             quotas: self.policy.sends.quotas(&phone.history, now),
             answered_at: self.clock.now(),
-        })
+        };
+        self.remember(&asking.new, phone);
+        Ok(issued)
     }
 
     /// Together with others who ask at the same time; or alone, if something sets it apart.

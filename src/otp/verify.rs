@@ -2,7 +2,8 @@
 //!
 //! Where this service makes the codes, nothing is written here: what is read cannot change (the
 //! nonce, the phone, the expiry), and what can (tries, lock, single use) is decided by the one
-//! statement in `sign_in/store/` that counts the try. Where the provider makes them, it is asked
+//! statement in `sign_in/store/` that counts the try. So the right code of a request that this process sent
+//! a moment ago needs no reading (`recent.rs`). Where the provider makes them, it is asked
 //! (`ask.rs`).
 
 use std::time::Duration;
@@ -92,8 +93,11 @@ impl Otp {
         seat: &mut Seat,
         now: DateTime<Utc>,
     ) -> Result<Attempt, VerifyError> {
-        // Read with others who verify just now; what it finds may be decided without the database.
+        // What is read, with others who verify just now, may be decided without the database.
         seat.leave();
+        if let Some(right) = self.recently_sent(id, guess, (caller, receipt), now) {
+            return Ok(right);
+        }
         let request = self.together.readings.join(id).await??;
         let request = of_caller(request, caller)?;
         if self.is_blocked(&request, now) {
