@@ -74,15 +74,7 @@ impl Otp {
                 references: Vec::new(),
             },
             check_until: None,
-            standing: Standing {
-                expires_at: new.now + self.policy.ttl,
-                verified_at: None,
-                failed_at: None,
-                live: true,
-                sends: 1,
-                attempts: 0,
-                phone,
-            },
+            standing: Standing::begun(new.now + self.policy.ttl, phone),
         });
     }
 
@@ -131,15 +123,7 @@ mod tests {
                 references: Vec::new(),
             },
             check_until: None,
-            standing: Standing {
-                expires_at: at(300),
-                verified_at: None,
-                failed_at: None,
-                live: true,
-                sends: 1,
-                attempts: 0,
-                phone: phone(),
-            },
+            standing: Standing::begun(at(300), phone()),
         }
     }
 

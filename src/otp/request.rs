@@ -146,6 +146,19 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// Of a request whose first SMS has just been let through.
+    pub(super) fn begun(expires_at: DateTime<Utc>, phone: PhoneState) -> Self {
+        Self {
+            expires_at,
+            verified_at: None,
+            failed_at: None,
+            live: true,
+            sends: 1,
+            attempts: 0,
+            phone,
+        }
+    }
+
     /// Where the request stands at `now`, for this caller.
     pub fn status(&self, by: By, policy: &Policy, now: DateTime<Utc>) -> Status {
         if self.verified_at.is_some() {
@@ -186,15 +199,7 @@ mod tests {
     use crate::otp::tests::{at, phone, policy};
 
     fn pending() -> Standing {
-        Standing {
-            expires_at: at(300),
-            verified_at: None,
-            failed_at: None,
-            live: true,
-            sends: 1,
-            attempts: 0,
-            phone: phone(),
-        }
+        Standing::begun(at(300), phone())
     }
 
     fn status(change: impl FnOnce(&mut Standing), now: i64) -> &'static str {

@@ -93,7 +93,8 @@ impl Otp {
         seat: &mut Seat,
         now: DateTime<Utc>,
     ) -> Result<Attempt, VerifyError> {
-        // What is read, with others who verify just now, may be decided without the database.
+        // Who knows the request needs none, who reads it does so with others, and what comes of it may be decided
+        // without the database.
         seat.leave();
         if let Some(right) = self.recently_sent(id, guess, (caller, receipt), now) {
             return Ok(right);
