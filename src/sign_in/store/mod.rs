@@ -1,6 +1,7 @@
 //! The one statement that ends a try: it counts a wrong code, or uses up a right one and makes
 //! the user and the session. Right codes that come at the same time are used up together (`together.rs`).
 
+mod credit;
 mod together;
 
 use chrono::{DateTime, Utc};

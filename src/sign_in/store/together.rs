@@ -10,12 +10,14 @@ use serde_json::json;
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use super::credit::{Used, credit};
 use super::{Outcome, Tried};
 use crate::database::StoreError;
 use crate::limit::budget::Starts;
 use crate::otp::Policy;
 use crate::seats::kept::Kept;
 use crate::seats::shared::Errand;
+use crate::telemetry::Chain;
 
 /// Uses them up.
 pub(in crate::sign_in) struct Settlements {
@@ -90,7 +92,6 @@ impl Settlements {
         let Some(first) = all.first() else {
             return Ok(BTreeMap::new());
         };
-        let starts = Starts::of(first.at);
         let mut connection = self.connection.take().await?;
         let rows = sqlx::query!(
             r#"
@@ -127,24 +128,7 @@ impl Settlements {
             ), verified AS (
                 UPDATE otp_requests AS r SET verified_at = t.at
                 FROM used_up AS t JOIN requests AS o ON o.id = t.request_id WHERE r.id = t.request_id
-                RETURNING r.created_at, r.counted_in, t.live_sends
-            ), credited AS (
-                -- What was sent in another window than its code was used in is not counted there any more.
-                INSERT INTO sms_counters AS c (scope, hour_start, hour_messages, hour_cost, hour_unverified,
-                    day_start, day_messages, day_cost, day_unverified, day_verified, month_start, month_cost)
-                SELECT n.scope, $23, coalesce(sum(v.live_sends) FILTER (WHERE v.created_at >= $23), 0), 0, 0,
-                    $24, coalesce(sum(v.live_sends) FILTER (WHERE v.created_at >= $24), 0), 0, 0, count(*),
-                    $25, 0
-                FROM verified AS v, unnest(v.counted_in) AS n (scope)
-                WHERE n.scope ~ '^(address|country|prefix):' GROUP BY n.scope ORDER BY n.scope
-                ON CONFLICT (scope) DO UPDATE SET
-                    hour_unverified = CASE WHEN c.hour_start = $23
-                        THEN greatest(0, c.hour_unverified - excluded.hour_messages)
-                        ELSE c.hour_unverified END,
-                    day_unverified = CASE WHEN c.day_start = $24
-                        THEN greatest(0, c.day_unverified - excluded.day_messages)
-                        ELSE c.day_unverified END,
-                    day_verified = c.day_verified + excluded.day_verified
+                RETURNING r.id, r.created_at, r.counted_in, t.live_sends
             ), person AS (
                 INSERT INTO users AS u (id, phone_index, phone_sealed, created_at, last_login_at)
                 SELECT user_id, phone_index, phone_sealed, at, at FROM used_up ORDER BY phone_index
@@ -165,7 +149,9 @@ impl Settlements {
                     request_id, session_id, trace_id
                 FROM logins
             )
-            SELECT request_id AS "request_id!", person_id AS "person_id!" FROM logins
+            SELECT request_id AS "request_id!", person_id AS "person_id!", v.created_at AS "created_at!",
+                v.counted_in AS "counted_in!", v.live_sends AS "sends!"
+            FROM logins JOIN verified AS v ON v.id = request_id
             "#,
             &each(all, |one| one.request.phone.as_bytes().to_vec()),
             &each(all, |one| one.request.id.0),
@@ -189,14 +175,26 @@ impl Settlements {
             first.sessions_per_user,
             self.policy.max_attempts,
             self.policy.failures.in_row,
-            starts.hour,
-            starts.day,
-            starts.month,
         )
         .fetch_all(&mut *connection)
         .await?;
-        self.connection.keep(connection);
-        let users = rows.into_iter().map(|row| (row.request_id, row.person_id));
-        Ok(users.collect())
+        let mut users = BTreeMap::new();
+        let mut used = Vec::with_capacity(rows.len());
+        for row in rows {
+            users.insert(row.request_id, row.person_id);
+            used.push(Used {
+                created_at: row.created_at,
+                counted_in: row.counted_in,
+                sends: row.sends,
+            });
+        }
+        // They are signed in, come what may.
+        match credit(&mut connection, &used, Starts::of(first.at)).await {
+            Ok(()) => self.connection.keep(connection),
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), codes = used.len(), "used codes still count as unused");
+            }
+        }
+        Ok(users)
     }
 }
