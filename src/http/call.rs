@@ -9,6 +9,7 @@ use actix_web::http::header::{HeaderMap, HeaderName, USER_AGENT};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
+use futures_util::TryFutureExt as _;
 
 use super::client_ip::Told;
 use super::codes::Code;
@@ -239,7 +240,8 @@ impl Call {
         F: Future<Output = Result<Reply, Problem>> + 'static,
     {
         let call = self.clone();
-        let work = work(self);
+        // In a box for the same reason as in `apart`.
+        let work = Box::pin(work(self));
         let in_flight = call.state.serving.enter();
         let task = actix_web::rt::spawn(traces::within(traces::current(), async move {
             let outcome = work.await;
@@ -254,12 +256,13 @@ impl Call {
 
     /// Does work where the connections that it waits for are served. To wake a thread that reads requests is a system
     /// call, and this is one of them for all that the work waits for.
-    pub async fn apart<T: Send + 'static>(
+    pub fn apart<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, Problem> {
-        let work = traces::within(traces::current(), work);
-        let done = self.state.runtime.spawn(work).await;
+    ) -> impl Future<Output = Result<T, Problem>> {
+        // In a box, or the caller and the runtime would move all that the work remembers, several times.
+        let work = traces::within(traces::current(), Box::pin(work));
+        let done = self.state.runtime.spawn(work);
         done.map_err(|error| Problem::internal(&error))
     }
 

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::limit::Quota;
 
+/// Bytes of an item of a list of limits, as most of them are.
+const USUAL_ITEM: usize = 40;
+
 /// Status, headers and body of an answer.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Reply {
@@ -119,30 +122,37 @@ impl Reply {
 
 /// `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10 section 3): quota and window.
 fn policies(quotas: &[Quota]) -> String {
-    let items: Vec<String> = quotas
-        .iter()
-        .map(|quota| {
-            format!(
-                "\"{}\";q={};w={}",
-                quota.name,
-                quota.most,
-                quota.window.as_secs()
-            )
-        })
-        .collect();
-    items.join(", ")
+    listed(quotas, |quota| {
+        [("q", quota.most.into()), ("w", quota.window.as_secs())]
+    })
 }
 
 /// `RateLimit` (the same draft, section 4): calls left, and seconds until there are more.
 fn remaining(quotas: &[Quota]) -> String {
-    let items: Vec<String> = quotas
-        .iter()
-        .map(|quota| {
-            let reset = super::problem::whole_seconds(quota.reset);
-            format!("\"{}\";r={};t={reset}", quota.name, quota.remaining)
-        })
-        .collect();
-    items.join(", ")
+    listed(quotas, |quota| {
+        let reset = super::problem::whole_seconds(quota.reset);
+        [("r", quota.remaining.into()), ("t", reset)]
+    })
+}
+
+/// A list of names with parameters (RFC 9651 section 3.1). Each answer has two, so it is written in one piece.
+fn listed(quotas: &[Quota], figures: impl Fn(&Quota) -> [(&'static str, u64); 2]) -> String {
+    let mut list = String::with_capacity(quotas.len() * USUAL_ITEM);
+    for quota in quotas {
+        if !list.is_empty() {
+            list.push_str(", ");
+        }
+        list.push('"');
+        list.push_str(&quota.name);
+        list.push('"');
+        for (parameter, figure) in figures(quota) {
+            list.push(';');
+            list.push_str(parameter);
+            list.push('=');
+            list.push_str(itoa::Buffer::new().format(figure));
+        }
+    }
+    list
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 use std::borrow::Cow;
 use std::future::Future;
 
+use futures_util::future::{Either, FutureExt as _};
 use opentelemetry::trace::{
     FutureExt as _, Link, SpanContext, SpanKind, Status, TraceContextExt as _, Tracer as _,
 };
@@ -123,25 +124,26 @@ pub fn current() -> Option<Context> {
 }
 
 /// Does work in a context, if there is one.
-pub async fn within<F: Future>(context: Option<Context>, work: F) -> F::Output {
+pub fn within<F: Future>(context: Option<Context>, work: F) -> impl Future<Output = F::Output> {
+    // An async function would have room for the work twice, and a call's is moved often.
     match context {
-        Some(context) => work.with_context(context).await,
-        None => work.await,
+        Some(context) => Either::Left(work.with_context(context)),
+        None => Either::Right(work),
     }
 }
 
 /// Does work as a step of what is under way.
-pub async fn step<F: Future>(name: &'static str, work: F) -> F::Output {
+pub fn step<F: Future>(name: &'static str, work: F) -> impl Future<Output = F::Output> {
     let kept = current().filter(|context| context.span().span_context().is_sampled());
-    let Some(context) = kept
+    let begun = kept
         .as_ref()
-        .and_then(|parent| begin(parent, name, SpanKind::Internal, vec![]))
-    else {
-        return work.await;
-    };
-    let done = work.with_context(context.clone()).await;
-    context.span().end();
-    done
+        .and_then(|parent| begin(parent, name, SpanKind::Internal, vec![]));
+    let ends = begun.clone();
+    within(begun, work).inspect(move |_| {
+        if let Some(context) = ends {
+            context.span().end();
+        }
+    })
 }
 
 /// A span below another one, and the context to work in.
@@ -163,9 +165,10 @@ pub struct Calling(Context);
 
 /// Begins the span of a call to a vendor, if it is part of something that is traced. Both names are constants.
 pub fn calling(vendor: &'static str, call: &'static str) -> Option<Calling> {
+    let parent = current()?;
     let names = vec![KeyValue::new(VENDOR, vendor), KeyValue::new(CALL, call)];
     let name = format!("{vendor} {call}");
-    begin(&current()?, name, SpanKind::Client, names).map(Calling)
+    begin(&parent, name, SpanKind::Client, names).map(Calling)
 }
 
 impl Calling {
