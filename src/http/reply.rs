@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limit::Quota;
 
-/// Bytes of an item of a list of limits, as most of them are.
+/// Bytes to have ready for each item of a list of limits, which can be more. Our own figure: our names are shorter.
 const USUAL_ITEM: usize = 40;
 
 /// Status, headers and body of an answer.

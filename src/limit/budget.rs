@@ -159,6 +159,13 @@ impl Scope {
             Self::Service => "service".to_owned(),
         }
     }
+
+    /// Whether a row of this name is held against the SMS that stay without a right code. The others count what is
+    /// spent, used or not.
+    pub fn is_guarded(name: &str) -> bool {
+        let kinds = ["address:", "country:", "prefix:"];
+        kinds.iter().any(|kind| name.starts_with(kind))
+    }
 }
 
 /// Why an SMS is too much.

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::database::StoreError;
-use crate::limit::budget::Starts;
+use crate::limit::budget::{Scope, Starts};
 
 /// What a request whose code was used up had brought to the counters.
 pub(super) struct Used {
@@ -72,24 +72,25 @@ pub(super) async fn credit(
     Ok(())
 }
 
-/// What comes off each of the counters by what is guarded; the others count what is spent, used or not.
+/// What comes off each of the counters.
 fn summed(used: &[Used], starts: Starts) -> BTreeMap<&str, Credit> {
-    const GUARDED: [&str; 3] = ["address:", "country:", "prefix:"];
     let mut credits: BTreeMap<&str, Credit> = BTreeMap::new();
     for one in used {
-        let is_guarded = |scope: &&String| GUARDED.iter().any(|kind| scope.starts_with(kind));
-        for scope in one.counted_in.iter().filter(is_guarded) {
+        let sent_since = |start| {
+            if one.created_at >= start {
+                one.sends
+            } else {
+                0
+            }
+        };
+        let guarded = one
+            .counted_in
+            .iter()
+            .filter(|scope| Scope::is_guarded(scope));
+        for scope in guarded {
             let credit = credits.entry(scope).or_default();
-            credit.hour += if one.created_at >= starts.hour {
-                one.sends
-            } else {
-                0
-            };
-            credit.day += if one.created_at >= starts.day {
-                one.sends
-            } else {
-                0
-            };
+            credit.hour += sent_since(starts.hour);
+            credit.day += sent_since(starts.day);
             credit.codes += 1;
         }
     }

@@ -1,5 +1,5 @@
 //! Using up many right codes by one statement: what the statement for one does, for all that come at the same time,
-//! so that the counters that all of them change are locked for one commit.
+//! so that all of them wait for one commit. Off the counters they come after it (`credit.rs`).
 //!
 //! Whoever is not settled here is left as he was and goes his own way: somebody else has his phone, or nothing is to
 //! be used up, or a session has to end for his.
