@@ -10,6 +10,8 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use futures_util::TryFutureExt as _;
+use tokio::runtime::Handle;
+use tokio_util::context::TokioContext;
 
 use super::client_ip::Told;
 use super::codes::Code;
@@ -39,6 +41,10 @@ const LONGEST_KEY: usize = 128;
 #[derive(Clone, Debug)]
 pub struct TraceId(pub Rc<str>);
 
+/// The runtime of the thread that reads the request; put there by [`super::observe`].
+#[derive(Clone)]
+pub(super) struct Worker(pub(super) Handle);
+
 /// A call being handled.
 #[derive(Clone)]
 pub struct Call {
@@ -46,6 +52,7 @@ pub struct Call {
     pub state: Data<State>,
     request: HttpRequest,
     trace_id: TraceId,
+    worker: Worker,
     operator: Option<Rc<Operator>>,
 }
 
@@ -57,18 +64,19 @@ impl FromRequest for Call {
         let found = request
             .app_data::<Data<State>>()
             .cloned()
-            .zip(trace_id(request));
+            .zip(extension::<TraceId>(request).zip(extension::<Worker>(request)));
         ready(found.map_or_else(
             || {
                 Err(actix_web::error::ErrorInternalServerError(
                     "application is not configured",
                 ))
             },
-            |(state, trace_id)| {
+            |(state, (trace_id, worker))| {
                 Ok(Self {
                     state,
                     request: request.clone(),
                     trace_id,
+                    worker,
                     operator: request.extensions().get().cloned(),
                 })
             },
@@ -76,8 +84,8 @@ impl FromRequest for Call {
     }
 }
 
-fn trace_id(request: &HttpRequest) -> Option<TraceId> {
-    request.extensions().get::<TraceId>().cloned()
+fn extension<T: Clone + 'static>(request: &HttpRequest) -> Option<T> {
+    request.extensions().get::<T>().cloned()
 }
 
 impl Call {
@@ -243,11 +251,18 @@ impl Call {
         // In a box for the same reason as in `apart`.
         let work = Box::pin(work(self));
         let in_flight = call.state.serving.enter();
-        let task = actix_web::rt::spawn(traces::within(traces::current(), async move {
+        let work = async move {
             let outcome = work.await;
             drop(in_flight);
             outcome
-        }));
+        };
+        let work = connecting_at(&call.state.runtime, work);
+        let work = traces::within(traces::current(), work);
+        let task = {
+            // It is not one that another thread may do.
+            let _own = call.worker.0.enter();
+            actix_web::rt::spawn(work)
+        };
         let outcome = task
             .await
             .unwrap_or_else(|error| Err(Problem::internal(&error)));
@@ -327,6 +342,12 @@ impl Call {
                 .detail("Idempotency-Key must be one value of 1 to 128 visible ASCII characters."))
         }
     }
+}
+
+/// Work whose new connections to the database are served at this runtime, whoever does it. One that a thread made for
+/// itself would wake that thread for every other user of it, and would end with it.
+pub(super) fn connecting_at<F: Future>(runtime: &Handle, work: F) -> TokioContext<F> {
+    TokioContext::new(work, runtime.clone())
 }
 
 fn kept_reply(kept: &[u8]) -> Result<Reply, Problem> {

@@ -13,9 +13,10 @@ use actix_web::http::header::{
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage, HttpResponse};
+use tokio::runtime::Handle;
 
 use super::State;
-use super::call::TraceId;
+use super::call::{TraceId, Worker, connecting_at};
 use super::codes::Code;
 use super::problem::Problem;
 use super::trace_context;
@@ -46,7 +47,9 @@ pub async fn observe<B: MessageBody + 'static>(
 
     let unread = Unread::of(&mut request);
     let span = trace_context::begin(&state, &request, &trace_id);
+    request.extensions_mut().insert(Worker(Handle::current()));
     let work = traces::within(span.as_ref().map(Served::context), next.call(request));
+    let work = connecting_at(&state.runtime, work);
     // Handlers and extractors fail with an answer; nothing below fails without one.
     let mut response = work.await?.map_into_boxed_body();
     if response.response().error().is_some() || response.status() == 405 {

@@ -26,6 +26,7 @@ mod client_limits;
 mod client_tokens;
 mod clients;
 mod concurrency;
+mod connections;
 mod deliveries;
 mod doctor_database;
 mod doctor_gateway;
