@@ -26,12 +26,12 @@ fn epolls_of_ports() -> BTreeMap<u16, BTreeSet<i32>> {
     let mut sockets = BTreeMap::new();
     let mut epolls = Vec::new();
     for open in process.fd().unwrap().flatten() {
-        match open.target {
-            FDTarget::Socket(inode) => {
-                sockets.extend(ports.get(&inode).map(|port| (open.fd, *port)));
-            }
-            FDTarget::AnonInode(kind) if kind.contains("eventpoll") => epolls.push(open.fd),
-            _ => {}
+        if let FDTarget::Socket(inode) = open.target {
+            sockets.extend(ports.get(&inode).map(|port| (open.fd, *port)));
+        } else if let FDTarget::AnonInode(kind) = open.target
+            && kind.contains("eventpoll")
+        {
+            epolls.push(open.fd);
         }
     }
     let mut found: BTreeMap<u16, BTreeSet<i32>> = BTreeMap::new();
