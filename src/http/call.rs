@@ -37,13 +37,14 @@ use crate::telemetry::{Chain, traces};
 /// Longest `Idempotency-Key`, in characters.
 const LONGEST_KEY: usize = 128;
 
-/// The id of a request in answers and logs; put there by [`super::observe`].
-#[derive(Clone, Debug)]
-pub struct TraceId(pub Rc<str>);
-
-/// The runtime of the thread that reads the request; put there by [`super::observe`].
+/// What is known of a request before it is handled; put there by [`super::observe`].
 #[derive(Clone)]
-pub(super) struct Worker(pub(super) Handle);
+pub(super) struct Observed {
+    /// Its id in answers and logs.
+    pub(super) trace_id: Rc<str>,
+    /// The runtime of the thread that reads it.
+    pub(super) worker: Handle,
+}
 
 /// A call being handled.
 #[derive(Clone)]
@@ -51,8 +52,7 @@ pub struct Call {
     /// What handlers need.
     pub state: Data<State>,
     request: HttpRequest,
-    trace_id: TraceId,
-    worker: Worker,
+    observed: Observed,
     operator: Option<Rc<Operator>>,
 }
 
@@ -64,19 +64,18 @@ impl FromRequest for Call {
         let found = request
             .app_data::<Data<State>>()
             .cloned()
-            .zip(extension::<TraceId>(request).zip(extension::<Worker>(request)));
+            .zip(observed(request));
         ready(found.map_or_else(
             || {
                 Err(actix_web::error::ErrorInternalServerError(
                     "application is not configured",
                 ))
             },
-            |(state, (trace_id, worker))| {
+            |(state, observed)| {
                 Ok(Self {
                     state,
                     request: request.clone(),
-                    trace_id,
-                    worker,
+                    observed,
                     operator: request.extensions().get().cloned(),
                 })
             },
@@ -84,8 +83,8 @@ impl FromRequest for Call {
     }
 }
 
-fn extension<T: Clone + 'static>(request: &HttpRequest) -> Option<T> {
-    request.extensions().get::<T>().cloned()
+fn observed(request: &HttpRequest) -> Option<Observed> {
+    request.extensions().get().cloned()
 }
 
 impl Call {
@@ -111,7 +110,7 @@ impl Call {
 
     /// The id of the request in answers and logs.
     pub fn trace_id(&self) -> &str {
-        &self.trace_id.0
+        &self.observed.trace_id
     }
 
     /// Who calls the admin API; none where nobody was asked.
@@ -232,7 +231,7 @@ impl Call {
     /// Renders a problem for this call.
     pub fn render(&self, problem: Problem) -> Reply {
         self.tell_of(&problem);
-        problem.render(&self.state.issuer, &self.trace_id.0)
+        problem.render(&self.state.issuer, self.trace_id())
     }
 
     /// The answer that an outcome is.
@@ -260,7 +259,7 @@ impl Call {
         let work = traces::within(traces::current(), work);
         let task = {
             // It is not one that another thread may do.
-            let _own = call.worker.0.enter();
+            let _own = call.observed.worker.enter();
             actix_web::rt::spawn(work)
         };
         let outcome = task

@@ -16,7 +16,7 @@ use actix_web::{Error, HttpMessage, HttpResponse};
 use tokio::runtime::Handle;
 
 use super::State;
-use super::call::{TraceId, Worker, connecting_at};
+use super::call::{Observed, connecting_at};
 use super::codes::Code;
 use super::problem::Problem;
 use super::trace_context;
@@ -41,13 +41,13 @@ pub async fn observe<B: MessageBody + 'static>(
         Some(id) => Rc::from(id),
         None => new_id(&state)?,
     };
-    request
-        .extensions_mut()
-        .insert(TraceId(Rc::clone(&trace_id)));
+    request.extensions_mut().insert(Observed {
+        trace_id: Rc::clone(&trace_id),
+        worker: Handle::current(),
+    });
 
     let unread = Unread::of(&mut request);
     let span = trace_context::begin(&state, &request, &trace_id);
-    request.extensions_mut().insert(Worker(Handle::current()));
     let work = traces::within(span.as_ref().map(Served::context), next.call(request));
     let work = connecting_at(&state.runtime, work);
     // Handlers and extractors fail with an answer; nothing below fails without one.
