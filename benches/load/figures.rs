@@ -7,7 +7,7 @@ use crate::arguments::{Wanted, What};
 use crate::cluster::{Cluster, FLOOR, SERVICE};
 use crate::process::Process;
 use crate::service::{KID, Setup};
-use crate::table::{Table, Target, median, milliseconds, rewrite};
+use crate::table::{Table, Target, mean, median, milliseconds, rewrite};
 use crate::wrk::{CONNECTIONS, Load, THREADS, Told};
 use crate::{Failure, bulk, lasting, machine, say, tokens};
 
@@ -17,10 +17,6 @@ const VERIFIES: (u32, u32) = (7, 7);
 const TOKENS: u32 = 120_000;
 /// Tokens that gateways show again and again.
 const SEEN: u32 = 1000;
-
-/// Lets the same phones be sent to again.
-const FORGET: &str = "DELETE FROM phone_throttles WHERE live_request_id IS NOT NULL;
-    TRUNCATE otp_requests, address_throttles, sms_counters";
 
 /// Everything around a run.
 pub(crate) struct World {
@@ -183,23 +179,24 @@ impl World {
     }
 
     async fn sends(&self, table: &mut Table) -> Result<(), Failure> {
-        let rate = async |side| Ok(self.send_rate(side, 0).await?.0);
-        let (floor, ours) = self.in_turns(rate).await?;
+        let (mut floor, mut ours) = (Vec::new(), Vec::new());
+        for _ in 0..self.wanted.runs {
+            let told = self.sends_of_both((0, 0)).await?;
+            floor.push(mean(&told.0, Told::rate));
+            ours.push(mean(&told.1, Told::rate));
+        }
         ratio(table, "sends/s", (floor.clone(), ours.clone()), 0.75);
         if !self.wanted.wants(What::Latency) {
             return Ok(());
         }
-        let pause = |rates: Vec<f64>| f64::from(CONNECTIONS) / (median(rates) / 2.0) * 1000.0;
-        let (floor_pause, our_pause) = (pause(floor), pause(ours));
-        let told = async |side| {
-            let pause = if side == Side::Floor {
-                floor_pause
-            } else {
-                our_pause
-            };
-            Ok(self.send_rate(side, whole(pause)).await?.1)
-        };
-        let (floor, ours) = self.in_turns(told).await?;
+        let pause = |rates| whole(f64::from(CONNECTIONS) / (median(rates) / 2.0) * 1000.0);
+        let pauses = (pause(floor), pause(ours));
+        let (mut floor, mut ours) = (Vec::new(), Vec::new());
+        for _ in 0..self.wanted.runs {
+            let told = self.sends_of_both(pauses).await?;
+            floor.extend(told.0);
+            ours.extend(told.1);
+        }
         let p99 =
             |told: &[Told]| median(told.iter().map(|told| milliseconds(told.p99())).collect());
         let p50 =
@@ -220,31 +217,29 @@ impl World {
         Ok(())
     }
 
-    /// Sends a second over a copy of a database.
-    pub(crate) async fn send_rate(&self, side: Side, pause: u32) -> Result<(f64, Told), Failure> {
-        let server = self.start(side).await?;
-        let told = self.send(&server, side, pause).await?;
-        server.end().await?;
-        Ok((told.rate(), told))
+    /// Sends of one run over copies of the databases, with these pauses.
+    async fn sends_of_both(&self, pauses: (u32, u32)) -> Result<(Vec<Told>, Vec<Told>), Failure> {
+        let floor = self.start(Side::Floor).await?;
+        let ours = self.start(Side::Service).await?;
+        let told = self
+            .by_turns(
+                async |seconds, start| {
+                    let load = (seconds, pauses.0, start);
+                    self.send_for(&floor, Side::Floor, load).await
+                },
+                async |seconds, start| {
+                    let load = (seconds, pauses.1, start);
+                    self.send_for(&ours, Side::Service, load).await
+                },
+            )
+            .await?;
+        floor.end().await?;
+        ours.end().await?;
+        Ok(told)
     }
 
-    /// The same of the service, over the database itself: it is too large to be copied each time.
-    pub(crate) async fn send_rate_in(&self, database: &str) -> Result<f64, Failure> {
-        let url = self.cluster.url(database);
-        let server = self.setup.start(&url, &self.vendor.url()).await?;
-        let told = self.send(&server, Side::Service, 0).await?;
-        server.end().await?;
-        self.cluster.execute(database, FORGET.to_owned()).await?;
-        Ok(told.rate())
-    }
-
-    async fn send(&self, server: &Process, side: Side, pause: u32) -> Result<Told, Failure> {
-        self.send_for(server, side, (1, 0, 900_000_000)).await?;
-        self.send_for(server, side, (self.wanted.seconds, pause, 0))
-            .await
-    }
-
-    async fn send_for(
+    /// Sends for so many seconds, with a pause, to phones from this number on.
+    pub(crate) async fn send_for(
         &self,
         server: &Process,
         side: Side,
@@ -285,19 +280,28 @@ impl World {
     }
 
     async fn logins(&self, table: &mut Table) -> Result<(), Failure> {
-        let (floor, ours) = self
-            .in_turns(async |side| self.login_rate(side).await)
-            .await?;
+        let (mut floor, mut ours) = (Vec::new(), Vec::new());
+        for _ in 0..self.wanted.runs {
+            let told = self.logins_of_both().await?;
+            floor.push(mean(&told.0, |told| told.rate_of("logins")));
+            ours.push(mean(&told.1, |told| told.rate_of("logins")));
+        }
         ratio(table, "complete logins/s", (floor, ours), 0.85);
         Ok(())
     }
 
-    async fn login_rate(&self, side: Side) -> Result<f64, Failure> {
-        let server = self.start(side).await?;
-        self.login(&server, side, 1, 900_000_000).await?;
-        let told = self.login(&server, side, self.wanted.seconds, 0).await?;
-        server.end().await?;
-        Ok(told.rate_of("logins"))
+    async fn logins_of_both(&self) -> Result<(Vec<Told>, Vec<Told>), Failure> {
+        let floor = self.start(Side::Floor).await?;
+        let ours = self.start(Side::Service).await?;
+        let told = self
+            .by_turns(
+                async |seconds, start| self.login(&floor, Side::Floor, seconds, start).await,
+                async |seconds, start| self.login(&ours, Side::Service, seconds, start).await,
+            )
+            .await?;
+        floor.end().await?;
+        ours.end().await?;
+        Ok(told)
     }
 
     /// Logs phones in for a while, from this number on.
@@ -359,19 +363,6 @@ impl World {
             .await?;
         server.end().await?;
         Ok(told.rate())
-    }
-
-    /// A figure of each side, as often as is wanted, by turns: what the machine does meanwhile meets both.
-    async fn in_turns<T>(
-        &self,
-        take: impl AsyncFn(Side) -> Result<T, Failure>,
-    ) -> Result<(Vec<T>, Vec<T>), Failure> {
-        let (mut floor, mut ours) = (Vec::new(), Vec::new());
-        for _ in 0..self.wanted.runs {
-            floor.push(take(Side::Floor).await?);
-            ours.push(take(Side::Service).await?);
-        }
-        Ok((floor, ours))
     }
 
     /// Starts one side over a new copy of its database.

@@ -27,6 +27,7 @@ mod process;
 mod service;
 mod table;
 mod tokens;
+mod turns;
 mod vendor;
 mod wrk;
 

@@ -89,6 +89,12 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+/// What each tells on average.
+pub(crate) fn mean<T>(all: &[T], tells: impl Fn(&T) -> f64) -> f64 {
+    let count = u32::try_from(all.len()).unwrap_or(u32::MAX);
+    all.iter().map(tells).sum::<f64>() / f64::from(count)
+}
+
 pub(crate) fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
