@@ -1,7 +1,7 @@
 //! Recording what became of SMS.
 //!
 //! The caller's answer does not depend on the record: the code is stored, and the SMS may be out. That an SMS was
-//! taken is recorded within some milliseconds, with all that were taken meanwhile, and most callers are answered
+//! taken is recorded within some twenty milliseconds, with all that were taken meanwhile, and most callers are answered
 //! before. Those wait for it whose answer is kept for a repeat, and those whose code only the record can check, by the
 //! provider's handle.
 //!
@@ -22,9 +22,9 @@ use crate::metrics::{Metrics, Queue, Queued};
 use crate::seats::shared::Group;
 use crate::telemetry::{Chain, traces};
 
-/// Time in which those gather that are recorded by one statement. Our own figure: at 3,000 SMS a second some thirty
-/// come in it.
-pub(super) const GATHER: Duration = Duration::from_millis(5);
+/// Time in which those gather that are recorded by one statement. Our own figure: at 3,000 SMS a second as many come in
+/// it as one statement is for ([`crate::seats::shared::MOST_TOGETHER`]).
+pub(super) const GATHER: Duration = Duration::from_millis(20);
 /// First pause before an outcome that could not be recorded is tried again; each is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Pauses at most: 12.6 s in all, about as long as a database takes to restart.
