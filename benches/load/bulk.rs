@@ -2,8 +2,9 @@
 
 use crate::cluster::SERVICE;
 use crate::figures::{Side, World};
-use crate::table::{Table, Target, mean, median};
-use crate::wrk::Told;
+use crate::process::Process;
+use crate::table::{Table, Target, median};
+use crate::turns::BEFORE;
 use crate::{Failure, say};
 
 /// Rows of each table.
@@ -20,9 +21,12 @@ pub(crate) async fn full(world: &World, table: &mut Table) -> Result<(), Failure
     fill(world).await?;
     let (mut empty, mut full) = (Vec::new(), Vec::new());
     for _ in 0..world.wanted.runs {
-        let told = sends(world).await?;
-        empty.push(mean(&told.0, Told::rate));
-        full.push(mean(&told.1, Told::rate));
+        empty.push(rate(world, world.start(Side::Service).await?).await?);
+        // Itself: it is too large to be copied each time.
+        let url = world.cluster.url(FULL);
+        let server = world.setup.start(&url, &world.vendor.url()).await?;
+        full.push(rate(world, server).await?);
+        world.cluster.execute(FULL, FORGET.to_owned()).await?;
     }
     let (empty, full) = (median(empty), median(full));
     let users: i64 = world
@@ -42,27 +46,14 @@ pub(crate) async fn full(world: &World, table: &mut Table) -> Result<(), Failure
     Ok(())
 }
 
-/// Of one run, over an empty database and over the large one. That one is too large to be copied each time.
-async fn sends(world: &World) -> Result<(Vec<Told>, Vec<Told>), Failure> {
-    let empty = world.start(Side::Service).await?;
-    let url = world.cluster.url(FULL);
-    let full = world.setup.start(&url, &world.vendor.url()).await?;
-    let told = world
-        .by_turns(
-            async |seconds, start| {
-                let load = (seconds, 0, start);
-                world.send_for(&empty, Side::Service, load).await
-            },
-            async |seconds, start| {
-                let load = (seconds, 0, start);
-                world.send_for(&full, Side::Service, load).await
-            },
-        )
-        .await?;
-    empty.end().await?;
-    full.end().await?;
-    world.cluster.execute(FULL, FORGET.to_owned()).await?;
-    Ok(told)
+/// Sends a second. Not by turns of a second: what PostgreSQL keeps in memory of one of the databases, it would have to
+/// put down for the other.
+async fn rate(world: &World, server: Process) -> Result<f64, Failure> {
+    let send = async |load| world.send_for(&server, Side::Service, load).await;
+    send((1, 0, BEFORE)).await?;
+    let told = send((world.wanted.seconds, 0, 0)).await?;
+    server.end().await?;
+    Ok(told.rate())
 }
 
 /// Fills it without its indexes, which are made afterwards as they were: row by row takes ten times as long.

@@ -10,7 +10,7 @@ use crate::wrk::Told;
 /// Phones that one second does not come to the end of.
 const PHONES: u32 = 1_000_000;
 /// Where those phones begin that are called before anything is measured.
-const BEFORE: u32 = 900_000_000;
+pub(crate) const BEFORE: u32 = 900_000_000;
 
 impl World {
     /// What is told of each second that is wanted, of two that are loaded for so many seconds, with phones from some
