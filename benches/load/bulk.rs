@@ -4,7 +4,7 @@ use crate::cluster::SERVICE;
 use crate::figures::{Side, World};
 use crate::process::Process;
 use crate::table::{Table, Target, median};
-use crate::turns::BEFORE;
+use crate::turns::Part;
 use crate::{Failure, say};
 
 /// Rows of each table.
@@ -49,9 +49,10 @@ pub(crate) async fn full(world: &World, table: &mut Table) -> Result<(), Failure
 /// Sends a second. Not by turns of a second: what PostgreSQL keeps in memory of one of the databases, it would have to
 /// put down for the other.
 async fn rate(world: &World, server: Process) -> Result<f64, Failure> {
-    let send = async |load| world.send_for(&server, Side::Service, load).await;
-    send((1, 0, BEFORE)).await?;
-    let told = send((world.wanted.seconds, 0, 0)).await?;
+    let send = async |part| world.send(&server, Side::Service, part, 0).await;
+    send(Part::BEFORE).await?;
+    let seconds = world.wanted.seconds;
+    let told = send(Part { seconds, start: 0 }).await?;
     server.end().await?;
     Ok(told.rate())
 }

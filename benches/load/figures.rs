@@ -7,16 +7,20 @@ use crate::arguments::{Wanted, What};
 use crate::cluster::{Cluster, FLOOR, SERVICE};
 use crate::process::Process;
 use crate::service::{KID, Setup};
-use crate::table::{Table, Target, mean, median, milliseconds, rewrite};
+use crate::table::{Table, Target, median, milliseconds, rewrite};
+use crate::turns::Part;
 use crate::wrk::{CONNECTIONS, Load, THREADS, Told};
 use crate::{Failure, bulk, lasting, machine, say, tokens};
 
-/// Seconds of sends whose codes are verified then, and seconds that this has for it.
-const VERIFIES: (u32, u32) = (7, 7);
+/// How many times as long verifies may take as the sends of their codes took.
+const VERIFIES: u32 = 3;
 /// Tokens that a hook run with new ones uses up, at most.
 const TOKENS: u32 = 120_000;
 /// Tokens that gateways show again and again.
 const SEEN: u32 = 1000;
+
+/// What gateways call.
+const HOOK: &str = "/v1/authorize";
 
 /// Everything around a run.
 pub(crate) struct World {
@@ -179,12 +183,8 @@ impl World {
     }
 
     async fn sends(&self, table: &mut Table) -> Result<(), Failure> {
-        let (mut floor, mut ours) = (Vec::new(), Vec::new());
-        for _ in 0..self.wanted.runs {
-            let told = self.sends_of_both((0, 0)).await?;
-            floor.push(mean(&told.0, Told::rate));
-            ours.push(mean(&told.1, Told::rate));
-        }
+        let send = async |server: &Process, side, part| self.send(server, side, part, 0).await;
+        let (floor, ours) = self.rates(send, Told::rate).await?;
         ratio(table, "sends/s", (floor.clone(), ours.clone()), 0.75);
         if !self.wanted.wants(What::Latency) {
             return Ok(());
@@ -193,7 +193,15 @@ impl World {
         let pauses = (pause(floor), pause(ours));
         let (mut floor, mut ours) = (Vec::new(), Vec::new());
         for _ in 0..self.wanted.runs {
-            let told = self.sends_of_both(pauses).await?;
+            let told = self
+                .of_both(async |server, side, part| {
+                    let pause = match side {
+                        Side::Floor => pauses.0,
+                        Side::Service => pauses.1,
+                    };
+                    self.send(server, side, part, pause).await
+                })
+                .await?;
             floor.extend(told.0);
             ours.extend(told.1);
         }
@@ -217,108 +225,69 @@ impl World {
         Ok(())
     }
 
-    /// Sends of one run over copies of the databases, with these pauses.
-    async fn sends_of_both(&self, pauses: (u32, u32)) -> Result<(Vec<Told>, Vec<Told>), Failure> {
-        let floor = self.start(Side::Floor).await?;
-        let ours = self.start(Side::Service).await?;
-        let told = self
-            .by_turns(
-                async |seconds, start| {
-                    let load = (seconds, pauses.0, start);
-                    self.send_for(&floor, Side::Floor, load).await
-                },
-                async |seconds, start| {
-                    let load = (seconds, pauses.1, start);
-                    self.send_for(&ours, Side::Service, load).await
-                },
-            )
-            .await?;
-        floor.end().await?;
-        ours.end().await?;
-        Ok(told)
-    }
-
-    /// Sends for so many seconds, with a pause, to phones from this number on.
-    pub(crate) async fn send_for(
+    /// Sends, where each connection pauses so many milliseconds on average.
+    pub(crate) async fn send(
         &self,
         server: &Process,
         side: Side,
-        (seconds, pause, start): (u32, u32, u32),
+        part: Part,
+        pause: u32,
     ) -> Result<Told, Failure> {
         let options = [
             ("path", side.send().to_owned()),
             ("pause", pause.to_string()),
-            ("start", start.to_string()),
+            ("start", part.start.to_string()),
         ];
-        self.load(server, "send.lua", seconds, &options).await
+        self.load(server, "send.lua", part.seconds, &options).await
     }
 
     async fn verifies(&self, table: &mut Table) -> Result<(), Failure> {
-        let (floor, ours) = self
-            .in_turns(async |side| self.verify_rate(side).await)
-            .await?;
+        let verify = async |server: &Process, side, part| self.verify(server, side, part).await;
+        let (floor, ours) = self.rates(verify, Told::rate).await?;
         ratio(table, "verifies/s", (floor, ours), 0.90);
         Ok(())
     }
 
-    async fn verify_rate(&self, side: Side) -> Result<f64, Failure> {
-        let server = self.start(side).await?;
+    /// Verifies the codes of so many seconds of sends.
+    async fn verify(&self, server: &Process, side: Side, part: Part) -> Result<Told, Failure> {
         let keep = self.directory.to_str().ok_or("no path")?.to_owned();
         let codes = self.codes.to_str().ok_or("no path")?.to_owned();
         let kept = [
             ("path", side.send().to_owned()),
             ("keep", keep.clone()),
             ("codes", codes),
+            ("start", part.start.to_string()),
         ];
-        self.load(&server, "send.lua", VERIFIES.0, &kept).await?;
+        self.load(server, "send.lua", part.seconds, &kept).await?;
         let verify = [("path", side.verify().to_owned()), ("keep", keep)];
-        let told = self
-            .load(&server, "verify.lua", VERIFIES.1, &verify)
-            .await?;
-        server.end().await?;
-        Ok(told.rate())
+        self.load(server, "verify.lua", part.seconds * VERIFIES, &verify)
+            .await
     }
 
     async fn logins(&self, table: &mut Table) -> Result<(), Failure> {
-        let (mut floor, mut ours) = (Vec::new(), Vec::new());
-        for _ in 0..self.wanted.runs {
-            let told = self.logins_of_both().await?;
-            floor.push(mean(&told.0, |told| told.rate_of("logins")));
-            ours.push(mean(&told.1, |told| told.rate_of("logins")));
-        }
+        let login = async |server: &Process, side, part| self.login(server, side, part).await;
+        let logins = |told: &Told| told.rate_of("logins");
+        let (floor, ours) = self.rates(login, logins).await?;
         ratio(table, "complete logins/s", (floor, ours), 0.85);
         Ok(())
     }
 
-    async fn logins_of_both(&self) -> Result<(Vec<Told>, Vec<Told>), Failure> {
-        let floor = self.start(Side::Floor).await?;
-        let ours = self.start(Side::Service).await?;
-        let told = self
-            .by_turns(
-                async |seconds, start| self.login(&floor, Side::Floor, seconds, start).await,
-                async |seconds, start| self.login(&ours, Side::Service, seconds, start).await,
-            )
-            .await?;
-        floor.end().await?;
-        ours.end().await?;
-        Ok(told)
-    }
-
-    /// Logs phones in for a while, from this number on.
+    /// Logs phones in.
     pub(crate) async fn login(
         &self,
         server: &Process,
         side: Side,
-        seconds: u32,
-        start: u32,
+        part: Part,
     ) -> Result<Told, Failure> {
         let options = [
             ("send", side.send().to_owned()),
             ("verify", side.verify().to_owned()),
             ("codes", self.codes.to_str().ok_or("no path")?.to_owned()),
-            ("start", start.to_string()),
+            ("start", part.start.to_string()),
         ];
-        let told = self.load(server, "login.lua", seconds, &options).await?;
+        let told = self
+            .load(server, "login.lua", part.seconds, &options)
+            .await?;
         if told.count("failed") > 0 {
             return Err(format!("{} calls failed", told.count("failed")).into());
         }
@@ -329,40 +298,51 @@ impl World {
         let file = self.directory.join("tokens");
         let tokens = tokens::many(&self.setup.key, KID, if new { TOKENS } else { SEEN })?;
         fs::write(&file, tokens)?;
-        let rate = async |side| {
-            let path = match side {
-                Side::Service => "/v1/authorize",
-                Side::Floor if new => "/es256",
-                Side::Floor => "/bare",
-            };
-            self.hook_rate(side, path, new).await
-        };
-        let (floor, ours) = self.in_turns(rate).await?;
         if new {
+            let (floor, ours) = self
+                .in_turns(async |side| self.new_tokens(side).await)
+                .await?;
             ratio(table, "hook/s, each token new", (floor, ours), 0.90);
-        } else {
-            ratio(table, "hook/s, tokens seen before", (floor, ours), 0.80);
+            return Ok(());
         }
+        let hook = async |server: &Process, side, part: Part| {
+            let path = match side {
+                Side::Floor => "/bare",
+                Side::Service => HOOK,
+            };
+            self.hook(server, path, part.seconds, None).await
+        };
+        let (floor, ours) = self.rates(hook, Told::rate).await?;
+        ratio(table, "hook/s, tokens seen before", (floor, ours), 0.80);
         Ok(())
     }
 
-    async fn hook_rate(&self, side: Side, path: &str, new: bool) -> Result<f64, Failure> {
+    /// A run of its own, over a server that has seen none of them.
+    async fn new_tokens(&self, side: Side) -> Result<f64, Failure> {
         let server = self.start(side).await?;
-        let tokens = self.directory.join("tokens");
-        let mut options = vec![
-            ("path", path.to_owned()),
-            ("tokens", tokens.to_str().ok_or("no path")?.to_owned()),
-        ];
-        if new {
-            options.push(("once", "1".to_owned()));
-        } else {
-            self.load(&server, "hook.lua", 1, &options).await?;
-        }
-        let told = self
-            .load(&server, "hook.lua", self.wanted.seconds, &options)
-            .await?;
+        let path = match side {
+            Side::Service => HOOK,
+            Side::Floor => "/es256",
+        };
+        let once = ("once", "1".to_owned());
+        let told = self.hook(&server, path, self.wanted.seconds, Some(once));
+        let told = told.await?;
         server.end().await?;
         Ok(told.rate())
+    }
+
+    async fn hook(
+        &self,
+        server: &Process,
+        path: &str,
+        seconds: u32,
+        once: Option<(&'static str, String)>,
+    ) -> Result<Told, Failure> {
+        let tokens = self.directory.join("tokens");
+        let tokens = tokens.to_str().ok_or("no path")?.to_owned();
+        let options = [("path", path.to_owned()), ("tokens", tokens)];
+        let options: Vec<_> = options.into_iter().chain(once).collect();
+        self.load(server, "hook.lua", seconds, &options).await
     }
 
     /// Starts one side over a new copy of its database.

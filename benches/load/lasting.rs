@@ -9,6 +9,7 @@ use crate::cluster::SERVICE;
 use crate::figures::{Side, World, vendor};
 use crate::process::Process;
 use crate::table::{Table, Target, median};
+use crate::turns::Part;
 use crate::wrk::Load;
 
 /// Logins after which the memory is looked at.
@@ -26,14 +27,16 @@ pub(crate) async fn cost(world: &World, table: &mut Table) -> Result<(), Failure
     let mut taken: [Vec<f64>; 3] = Default::default();
     for _ in 0..world.wanted.runs {
         let server = world.start(Side::Service).await?;
-        world.login(&server, Side::Service, 1, 900_000_000).await?;
+        world.login(&server, Side::Service, Part::BEFORE).await?;
         let (ours, theirs, wal) = (
             server.processor_seconds()?,
             cluster.processor_seconds().await?,
             cluster.wal_bytes().await?,
         );
         let seconds = world.wanted.seconds;
-        let told = world.login(&server, Side::Service, seconds, 0).await?;
+        let told = world
+            .login(&server, Side::Service, Part { seconds, start: 0 })
+            .await?;
         let logins = f64::from(u32::try_from(told.count("logins"))?);
         let wal = f64::from(u32::try_from(cluster.wal_bytes().await? - wal)?);
         let theirs = cluster.processor_seconds().await? - theirs;
@@ -61,7 +64,9 @@ pub(crate) async fn memory(world: &World, table: &mut Table) -> Result<(), Failu
     let idle = megabytes(&server)?;
     let (mut logins, mut start, mut half) = (0, 0, 0.0);
     while logins < LOGINS {
-        let told = world.login(&server, Side::Service, 10, start).await?;
+        let told = world
+            .login(&server, Side::Service, Part { seconds: 10, start })
+            .await?;
         logins += told.count("logins");
         start += 1_000_000;
         if half == 0.0 && logins >= LOGINS / 2 {
