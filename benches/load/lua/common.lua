@@ -69,7 +69,7 @@ function common.time()
 end
 
 -- For a list that is worked off: wrk goes on counting the time when it is at its end, so the rate is taken here.
--- `begun` and `list_rate` are variables of the thread.
+-- `begun`, `at` (how many it has taken of the list) and `list_rate` are variables of the thread.
 function common.begin()
    begun = begun or common.time()
 end
@@ -78,12 +78,23 @@ function common.list_done(count)
    wrk.thread:stop()
 end
 
+-- Of all threads; one that is not at the end of its list has its rate up to here.
+function common.list_rate()
+   local sum = 0
+   for _, thread in ipairs(common.threads) do
+      local until_now = function() return thread:get("at") / (common.time() - thread:get("begun")) end
+      sum = sum + (thread:get("list_rate") or math.floor(until_now()))
+   end
+   return sum
+end
+
 -- One line of JSON; `names` are variables of the threads to add up.
 function common.done(summary, latency, names)
    local counts = {}
    for _, name in ipairs(names or {}) do
       local sum = 0
       for _, thread in ipairs(common.threads) do sum = sum + (thread:get(name) or 0) end
+      if name == "list_rate" and sum > 0 then sum = common.list_rate() end
       table.insert(counts, string.format('"%s":%d', name, sum))
    end
    local errors = summary.errors
