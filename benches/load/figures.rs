@@ -191,20 +191,15 @@ impl World {
         }
         let pause = |rates| whole(f64::from(CONNECTIONS) / (median(rates) / 2.0) * 1000.0);
         let pauses = (pause(floor), pause(ours));
-        let (mut floor, mut ours) = (Vec::new(), Vec::new());
-        for _ in 0..self.wanted.runs {
-            let told = self
-                .of_both(async |server, side, part| {
-                    let pause = match side {
-                        Side::Floor => pauses.0,
-                        Side::Service => pauses.1,
-                    };
-                    self.send(server, side, part, pause).await
-                })
-                .await?;
-            floor.extend(told.0);
-            ours.extend(told.1);
-        }
+        let send = async |server: &Process, side, part| {
+            let pause = match side {
+                Side::Floor => pauses.0,
+                Side::Service => pauses.1,
+            };
+            self.send(server, side, part, pause).await
+        };
+        let (floor, ours) = self.runs_of_both(send).await?;
+        let (floor, ours) = (floor.concat(), ours.concat());
         let p99 =
             |told: &[Told]| median(told.iter().map(|told| milliseconds(told.p99())).collect());
         let p50 =
@@ -310,7 +305,7 @@ impl World {
                 Side::Floor => "/bare",
                 Side::Service => HOOK,
             };
-            self.hook(server, path, part.seconds, None).await
+            self.hook(server, path, part.seconds, false).await
         };
         let (floor, ours) = self.rates(hook, Told::rate).await?;
         ratio(table, "hook/s, tokens seen before", (floor, ours), 0.80);
@@ -324,24 +319,26 @@ impl World {
             Side::Service => HOOK,
             Side::Floor => "/es256",
         };
-        let once = ("once", "1".to_owned());
-        let told = self.hook(&server, path, self.wanted.seconds, Some(once));
-        let told = told.await?;
+        let seconds = self.wanted.seconds;
+        let told = self.hook(&server, path, seconds, true).await?;
         server.end().await?;
         Ok(told.rate())
     }
 
+    /// Shows the tokens of the list, round and round or each of them once.
     async fn hook(
         &self,
         server: &Process,
         path: &str,
         seconds: u32,
-        once: Option<(&'static str, String)>,
+        once: bool,
     ) -> Result<Told, Failure> {
         let tokens = self.directory.join("tokens");
         let tokens = tokens.to_str().ok_or("no path")?.to_owned();
-        let options = [("path", path.to_owned()), ("tokens", tokens)];
-        let options: Vec<_> = options.into_iter().chain(once).collect();
+        let mut options = vec![("path", path.to_owned()), ("tokens", tokens)];
+        if once {
+            options.push(("once", "1".to_owned()));
+        }
         self.load(server, "hook.lua", seconds, &options).await
     }
 

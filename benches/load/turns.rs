@@ -35,52 +35,62 @@ impl World {
         load: impl AsyncFn(&Process, Side, Part) -> Result<Told, Failure>,
         tells: impl Fn(&Told) -> f64,
     ) -> Result<(Vec<f64>, Vec<f64>), Failure> {
+        let (floor, ours) = self.runs_of_both(load).await?;
+        let rates = |runs: Vec<Vec<Told>>| runs.iter().map(|told| mean(told, &tells)).collect();
+        Ok((rates(floor), rates(ours)))
+    }
+
+    /// What is told of each second, by the runs.
+    pub(crate) async fn runs_of_both(
+        &self,
+        load: impl AsyncFn(&Process, Side, Part) -> Result<Told, Failure>,
+    ) -> Result<(Vec<Vec<Told>>, Vec<Vec<Told>>), Failure> {
         let (mut floor, mut ours) = (Vec::new(), Vec::new());
         for _ in 0..self.wanted.runs {
-            let told = self.of_both(&load).await?;
-            floor.push(mean(&told.0, &tells));
-            ours.push(mean(&told.1, &tells));
+            let told = self.run_of_both(&load).await?;
+            floor.push(told.0);
+            ours.push(told.1);
         }
         Ok((floor, ours))
     }
 
-    /// One run: what is told of each of its seconds. Who is first changes from second to second.
-    pub(crate) async fn of_both(
+    /// One run. Who is first changes from second to second.
+    async fn run_of_both(
         &self,
         load: impl AsyncFn(&Process, Side, Part) -> Result<Told, Failure>,
     ) -> Result<(Vec<Told>, Vec<Told>), Failure> {
-        let (floor, ours) = (
-            self.start(Side::Floor).await?,
-            self.start(Side::Service).await?,
-        );
-        let of_floor = async |part| load(&floor, Side::Floor, part).await;
-        let of_ours = async |part| load(&ours, Side::Service, part).await;
-        of_floor(Part::BEFORE).await?;
-        of_ours(Part::BEFORE).await?;
-        let (mut floors, mut all_ours) = (Vec::new(), Vec::new());
+        let floor = self.start(Side::Floor).await?;
+        let ours = self.start(Side::Service).await?;
+        load(&floor, Side::Floor, Part::BEFORE).await?;
+        load(&ours, Side::Service, Part::BEFORE).await?;
+        let mut told = (Vec::new(), Vec::new());
         for second in 0..self.wanted.seconds {
             let part = Part {
                 seconds: 1,
                 start: second * PHONES,
             };
-            if second % 2 == 0 {
-                floors.push(of_floor(part).await?);
-                all_ours.push(of_ours(part).await?);
+            let order = if second % 2 == 0 {
+                [Side::Floor, Side::Service]
             } else {
-                all_ours.push(of_ours(part).await?);
-                floors.push(of_floor(part).await?);
+                [Side::Service, Side::Floor]
+            };
+            for side in order {
+                match side {
+                    Side::Floor => told.0.push(load(&floor, side, part).await?),
+                    Side::Service => told.1.push(load(&ours, side, part).await?),
+                }
             }
         }
         floor.end().await?;
         ours.end().await?;
-        Ok((floors, all_ours))
+        Ok(told)
     }
 
     /// A figure of each side, as often as is wanted, by turns: what the machine does meanwhile meets both.
-    pub(crate) async fn in_turns<T>(
+    pub(crate) async fn in_turns(
         &self,
-        take: impl AsyncFn(Side) -> Result<T, Failure>,
-    ) -> Result<(Vec<T>, Vec<T>), Failure> {
+        take: impl AsyncFn(Side) -> Result<f64, Failure>,
+    ) -> Result<(Vec<f64>, Vec<f64>), Failure> {
         let (mut floor, mut ours) = (Vec::new(), Vec::new());
         for _ in 0..self.wanted.runs {
             floor.push(take(Side::Floor).await?);

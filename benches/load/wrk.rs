@@ -30,7 +30,7 @@ pub(crate) struct Load<'a> {
 }
 
 /// What it tells.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Told {
     duration_us: u64,
     requests: u64,

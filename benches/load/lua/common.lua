@@ -82,8 +82,7 @@ end
 function common.list_rate()
    local sum = 0
    for _, thread in ipairs(common.threads) do
-      local until_now = function() return thread:get("at") / (common.time() - thread:get("begun")) end
-      sum = sum + (thread:get("list_rate") or math.floor(until_now()))
+      sum = sum + (thread:get("list_rate") or math.floor(thread:get("at") / (common.time() - thread:get("begun"))))
    end
    return sum
 end
