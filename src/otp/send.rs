@@ -196,9 +196,9 @@ impl Otp {
 
         let admitted = self.admit(&asking, &mut seat);
         let phone = match traces::step("admit the SMS", admitted).await? {
-            Admission::Admitted(begun, weighed) => {
+            Admission::Admitted(phone, weighed) => {
                 self.note_admitted(asked, weighed).await;
-                begun.phone
+                phone
             }
             // Whoever began it died; or this process stood still, and somebody took over.
             Admission::Begun => {

@@ -99,6 +99,14 @@ pub(super) struct Weighed {
     pub(super) levels: Vec<Level>,
 }
 
+impl Weighed {
+    /// Whether it could have come out better for an account than for a stranger. Only then it is worth reading whether
+    /// there is one: of many users, each is somewhere else on the disk.
+    pub(super) fn may_be_mended_by_account(&self) -> bool {
+        self.turned_away.is_some() || self.recorded.is_some()
+    }
+}
+
 impl GuardPolicy {
     /// Weighs an SMS that is counted in `taken` already.
     pub(super) fn weigh(&self, taken: &Taken, who: Who<'_>, now: DateTime<Utc>) -> Weighed {

@@ -103,6 +103,34 @@ async fn sends_that_wait_for_one_another_are_stored_by_one_transaction(
     assert_eq!(number(&world, sent).await, 21);
 }
 
+/// What strangers are refused, known users may have together, too.
+#[sqlx::test]
+async fn known_users_pass_together_where_strangers_do_not(
+    _: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let world = World::at_midnight(connect).await;
+    let app = world.instance().await;
+    for phone in (1..=20).map(phone) {
+        let id = app.sent(&phone).await;
+        assert_eq!(app.verify(&id, &world.code(&phone)).await.status, 200);
+    }
+    world.clock.advance(86_400);
+    let on = serde_json::json!({"on": true, "reason": "drill"});
+    let switch = app.admin(reqwest::Method::PUT, "/admin/v1/switches/emergency");
+    assert_eq!(Answer::of(switch.json(&on)).await.status, 200);
+    let stranger = app.send(&phone(0)).await;
+    assert_eq!(stranger.status, 429, "{}", stranger.body);
+    let held = hold_counters(&world).await;
+
+    let answers = twenty_sends(&world, &app, held).await;
+
+    assert_eq!(by_outcome(&answers)["201 ok"], 20);
+    let transactions = "SELECT count(DISTINCT xmin::text) FROM phone_throttles";
+    let transactions = number(&world, transactions).await;
+    assert!(transactions < 11, "{transactions}");
+}
+
 /// Of those who come together as many pass as there is room for, and whoever does not leaves no trace.
 #[sqlx::test]
 async fn together_no_more_pass_than_one_by_one(_: PgPoolOptions, connect: PgConnectOptions) {

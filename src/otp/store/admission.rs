@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
-use super::admit::{self, Begun, NewRequest, OneMore};
+use super::admit::{self, NewRequest, OneMore};
 use super::read::find_one;
 use super::take::{Load, Taken, take};
 use super::{Store, StoredRequest};
@@ -38,8 +38,8 @@ pub(in crate::otp) struct Asked {
 
 /// What came of asking to send a new code.
 pub(in crate::otp) enum Admission {
-    /// It is stored and may be sent.
-    Admitted(Begun, Weighed),
+    /// It is stored and may be sent; the phone with this send in it.
+    Admitted(PhoneState, Weighed),
     /// Somebody else had begun this very request.
     Begun,
     /// The phone's limits do not allow it.
@@ -138,14 +138,14 @@ impl Store {
         for by in asked.ways() {
             let begun =
                 admit::begin(&mut transaction, new, (*by, asked.load.as_ref()), policy).await?;
-            let Some(begun) = begun else { continue };
-            let weighed = asked
-                .end(transaction, begun.account, policy, new.now)
-                .await?;
+            let Some((phone, account)) = begun else {
+                continue;
+            };
+            let weighed = asked.end(transaction, account, policy, new.now).await?;
             return Ok(if weighed.turned_away.is_some() {
                 Admission::TurnedAway(weighed)
             } else {
-                Admission::Admitted(begun, weighed)
+                Admission::Admitted(phone, weighed)
             });
         }
         let (begun, phone) = admit::look(&mut transaction, new.phone, new.id).await?;

@@ -46,23 +46,15 @@ pub(in crate::otp) struct OneMore<'a> {
     pub(in crate::otp) now: DateTime<Utc>,
 }
 
-/// What was stored.
-pub(in crate::otp) struct Begun {
-    /// With this send in it.
-    pub(in crate::otp) phone: PhoneState,
-    /// Whether the phone has a user.
-    pub(super) account: bool,
-}
-
 /// Takes the phone's limits, supersedes its older request and stores the new one; `None` if the limits
-/// do not allow it. A request whose first SMS surely never left may be begun again; no other may,
+/// do not allow it. Returned are the phone, with this send in it, and whether it has a user. A request whose first SMS surely never left may be begun again; no other may,
 /// however late whoever began it first comes: he may have stood still until his lease was over.
 pub(super) async fn begin(
     connection: &mut PgConnection,
     new: &NewRequest,
     (by, load): (By, Option<&Load>),
     policy: &Policy,
-) -> Result<Option<Begun>, StoreError> {
+) -> Result<Option<(PhoneState, bool)>, StoreError> {
     let limits = by.limits(policy);
     let scopes = load.map(|load| load.scopes.iter().map(Scope::name).collect());
     let scopes: Vec<String> = scopes.unwrap_or_default();
@@ -143,9 +135,9 @@ pub(super) async fn begin(
     )
     .fetch_optional(connection)
     .await?;
-    Ok(row.map(|row| Begun {
-        account: row.account,
-        phone: phone_state!(row),
+    Ok(row.map(|row| {
+        let account = row.account;
+        (phone_state!(row), account)
     }))
 }
 

@@ -1,14 +1,13 @@
 //! The statement that lets many through together. What is done to a row is what `admit.rs` and `take.rs` do to it;
 //! `excluded` has what came with the one that it is done for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::admit::Begun;
 use super::span;
 use super::together::One;
 use crate::database::StoreError;
@@ -17,11 +16,12 @@ use crate::limit::per_address::AddressState;
 use crate::limit::per_phone::{COOLDOWN_WINDOW_SECONDS, KnownHistory, SendHistory};
 use crate::otp::Policy;
 use crate::otp::phone_state::{By, PhoneState};
+use crate::secrets::PhoneIndex;
 
 /// What came of it, by the requests and by the names of the counters.
 #[derive(Default)]
 pub(super) struct Passed {
-    pub(super) begun: BTreeMap<Uuid, (Begun, Option<AddressState>)>,
+    pub(super) begun: BTreeMap<Uuid, (PhoneState, Option<AddressState>)>,
     /// With all of them in them.
     pub(super) counters: BTreeMap<String, Counter>,
 }
@@ -36,7 +36,6 @@ struct Returned {
     known_send_log: Option<Vec<DateTime<Utc>>>,
     known_failure_log: Option<Vec<DateTime<Utc>>>,
     known_failures_in_row: Option<i32>,
-    account: Option<bool>,
     full_at: Option<Vec<DateTime<Utc>>>,
     address_day: Option<DateTime<Utc>>,
     phones: Option<i32>,
@@ -222,7 +221,6 @@ pub(super) async fn pass(
         SELECT t.id AS "id?", t.send_log AS "send_log?", t.cooldown_until AS "cooldown_until?", t.locked_until,
             t.failures_in_row AS "failures_in_row?", t.known_send_log AS "known_send_log?",
             t.known_failure_log AS "known_failure_log?", t.known_failures_in_row AS "known_failures_in_row?",
-            t.phone_index IN (SELECT phone_index FROM users WHERE phone_index = ANY ($1)) AS account,
             a.full_at AS "full_at?", a.day_start AS "address_day?", a.phones AS "phones?",
             a.countries AS "countries?",
             c.scope AS "scope?", c.hour_start AS "hour_start?", c.hour_messages AS "hour_messages?",
@@ -282,8 +280,28 @@ pub(super) async fn pass(
     Ok(passed)
 }
 
+/// Which of the phones have a user.
+pub(super) async fn accounts(
+    connection: &mut PgConnection,
+    asking: &[One<'_>],
+) -> Result<HashSet<PhoneIndex>, StoreError> {
+    let phones = asking.iter().map(|one| one.new.phone.as_bytes().to_vec());
+    let phones: Vec<_> = phones.collect();
+    let found = sqlx::query_scalar!(
+        "SELECT phone_index FROM users WHERE phone_index = ANY ($1)",
+        &phones,
+    )
+    .fetch_all(connection)
+    .await?;
+    let index = |found: Vec<u8>| {
+        let index = PhoneIndex::try_from(found).ok();
+        index.ok_or(StoreError::Corrupt("phone index"))
+    };
+    found.into_iter().map(index).collect()
+}
+
 impl Returned {
-    fn begun(self) -> Option<(Uuid, (Begun, Option<AddressState>))> {
+    fn begun(self) -> Option<(Uuid, (PhoneState, Option<AddressState>))> {
         let count = |count: Option<i32>| count.and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
         let address = self.full_at.zip(self.address_day);
         let address = address.map(|(full_at, day_start)| AddressState {
@@ -305,8 +323,7 @@ impl Returned {
                 failures_in_row: self.known_failures_in_row?,
             },
         };
-        let account = self.account?;
-        Some((self.id?, (Begun { phone, account }, address)))
+        Some((self.id?, (phone, address)))
     }
 
     fn counter(&self) -> Option<(String, Counter)> {

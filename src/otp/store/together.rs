@@ -8,22 +8,24 @@
 //! Rows are locked in the order phones, addresses, counters, each by their keys, as the statement for one does
 //! (`take.rs`): nobody waits for another one who waits for him. The counters come last, since all want the same ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use sqlx::{Connection as _, PgPool};
 use uuid::Uuid;
 
 use super::admission::Asked;
-use super::admit::{Begun, NewRequest};
+use super::admit::NewRequest;
 use super::statements::{self, Passed};
 use super::take::{Load, Taken};
 use crate::database::StoreError;
 use crate::limit::budget::Starts;
 use crate::otp::Policy;
+use crate::otp::phone_state::PhoneState;
 use crate::otp::weigh::Weighed;
 use crate::seats::kept::Kept;
 use crate::seats::shared::Errand;
+use crate::secrets::PhoneIndex;
 
 /// One of those who ask for a code at the same time, with whom the limits of his phone are those of anybody.
 pub(in crate::otp) struct Asking {
@@ -33,8 +35,8 @@ pub(in crate::otp) struct Asking {
 
 /// What came of it.
 pub(in crate::otp) enum Admitted {
-    /// It is stored and may be sent.
-    Together(Box<(Begun, Weighed)>),
+    /// It is stored and may be sent; the phone with this send in it.
+    Together(Box<(PhoneState, Weighed)>),
     /// Nothing was done.
     Alone,
 }
@@ -46,7 +48,7 @@ pub(in crate::otp) struct Admissions {
 }
 
 /// Those who may be let through, by the request that they ask for.
-type Through = BTreeMap<Uuid, (Begun, Weighed)>;
+type Through = BTreeMap<Uuid, (PhoneState, Weighed)>;
 
 /// An SMS that is about to be counted.
 #[derive(Clone, Copy)]
@@ -116,7 +118,18 @@ impl Admissions {
             let mut connection = self.connection.take().await?;
             let mut transaction = connection.begin().await?;
             let passed = statements::pass(&mut transaction, &asking, &self.policy).await?;
-            let through = self.weigh(&asking, passed);
+            let mut weighed = self.weigh(&asking, &passed, &HashSet::new());
+            let trusts = self.policy.guard.unverified.trust_accounts;
+            if trusts && weighed.values().any(Weighed::may_be_mended_by_account) {
+                let accounts = statements::accounts(&mut transaction, &asking).await?;
+                weighed = self.weigh(&asking, &passed, &accounts);
+            }
+            let through = passed.begun.into_iter();
+            let through = through.filter_map(|(id, (phone, _))| {
+                let weighed = weighed.remove(&id)?;
+                Some((id, (phone, weighed)))
+            });
+            let through: Through = through.collect();
             asking.retain(|one| {
                 let weighed = through.get(&one.new.id.0);
                 weighed.is_some_and(|(_, weighed)| weighed.turned_away.is_none())
@@ -141,18 +154,17 @@ impl Admissions {
     fn weigh(
         &self,
         asking: &[One<'_>],
-        Passed {
-            mut begun,
-            mut counters,
-        }: Passed,
-    ) -> Through {
-        let mut through = Through::new();
+        passed: &Passed,
+        accounts: &HashSet<PhoneIndex>,
+    ) -> BTreeMap<Uuid, Weighed> {
+        let mut counters = passed.counters.clone();
+        let mut all = BTreeMap::new();
         for One { new, asked, load } in asking.iter().rev() {
-            let Some((begun, address)) = begun.remove(&new.id.0) else {
+            let Some((_, address)) = passed.begun.get(&new.id.0) else {
                 continue;
             };
             let mut taken = Taken {
-                address,
+                address: address.clone(),
                 ..Taken::default()
             };
             for scope in &load.scopes {
@@ -161,10 +173,9 @@ impl Admissions {
                     counter.take_out(load.price);
                 }
             }
-            let what = (load.price, begun.account);
-            let weighed = asked.judge(&taken, what, &self.policy, new.now);
-            through.insert(new.id.0, (begun, weighed));
+            let what = (load.price, accounts.contains(&new.phone));
+            all.insert(new.id.0, asked.judge(&taken, what, &self.policy, new.now));
         }
-        through
+        all
     }
 }
