@@ -3,8 +3,8 @@
 use crate::cluster::SERVICE;
 use crate::figures::{Side, World};
 use crate::process::Process;
-use crate::table::{Table, Target, median};
-use crate::turns::Part;
+use crate::table::{Table, Target, mean, median};
+use crate::wrk::Told;
 use crate::{Failure, say};
 
 /// Rows of each table.
@@ -16,16 +16,18 @@ const FULL: &str = "service_full";
 const FORGET: &str = "DELETE FROM phone_throttles WHERE live_request_id IS NOT NULL;
     TRUNCATE otp_requests, address_throttles, sms_counters";
 
-/// Sends a second over a database with ten million users, and as many phones with counters.
+/// Sends a second over a database with ten million users, and as many phones with counters, each as a part of the
+/// floor's meanwhile. Not by turns of the two: what PostgreSQL keeps in memory of one, it would have to put down for the
+/// other.
 pub(crate) async fn full(world: &World, table: &mut Table) -> Result<(), Failure> {
     fill(world).await?;
     let (mut empty, mut full) = (Vec::new(), Vec::new());
     for _ in 0..world.wanted.runs {
-        empty.push(rate(world, world.start(Side::Service).await?).await?);
+        empty.push(of_floor(world, world.start(Side::Service).await?).await?);
         // Itself: it is too large to be copied each time.
         let url = world.cluster.url(FULL);
         let server = world.setup.start(&url, &world.vendor.url()).await?;
-        full.push(rate(world, server).await?);
+        full.push(of_floor(world, server).await?);
         world.cluster.execute(FULL, FORGET.to_owned()).await?;
     }
     let (empty, full) = (median(empty), median(full));
@@ -37,7 +39,7 @@ pub(crate) async fn full(world: &World, table: &mut Table) -> Result<(), Failure
         .cluster
         .ask(FULL, "SELECT count(*) FROM phone_throttles")
         .await?;
-    let details = format!("{full:.0} of {empty:.0}; {users} users, {phones} phones");
+    let details = format!("{full:.2} of {empty:.2} of the floor's; {users} users, {phones} phones");
     table.add(
         "sends/s with 10,000,000 users and phones, against an empty database",
         (full / empty, "", Target::AtLeast(0.90)),
@@ -46,15 +48,11 @@ pub(crate) async fn full(world: &World, table: &mut Table) -> Result<(), Failure
     Ok(())
 }
 
-/// Sends a second. Not by turns of a second: what PostgreSQL keeps in memory of one of the databases, it would have to
-/// put down for the other.
-async fn rate(world: &World, server: Process) -> Result<f64, Failure> {
-    let send = async |part| world.send(&server, Side::Service, part, 0).await;
-    send(Part::BEFORE).await?;
-    let seconds = world.wanted.seconds;
-    let told = send(Part { seconds, start: 0 }).await?;
-    server.end().await?;
-    Ok(told.rate())
+/// Sends a second, by those of the floor.
+async fn of_floor(world: &World, server: Process) -> Result<f64, Failure> {
+    let send = async |server: &Process, side, part| world.send(server, side, part, 0).await;
+    let (floor, ours) = world.run_of_both(server, send).await?;
+    Ok(mean(&ours, Told::rate) / mean(&floor, Told::rate))
 }
 
 /// Fills it without its indexes, which are made afterwards as they were: row by row takes ten times as long.

@@ -47,20 +47,21 @@ impl World {
     ) -> Result<(Vec<Vec<Told>>, Vec<Vec<Told>>), Failure> {
         let (mut floor, mut ours) = (Vec::new(), Vec::new());
         for _ in 0..self.wanted.runs {
-            let told = self.run_of_both(&load).await?;
+            let ours_now = self.start(Side::Service).await?;
+            let told = self.run_of_both(ours_now, &load).await?;
             floor.push(told.0);
             ours.push(told.1);
         }
         Ok((floor, ours))
     }
 
-    /// One run. Who is first changes from second to second.
-    async fn run_of_both(
+    /// One run, at whose end both servers end. Who is first changes from second to second.
+    pub(crate) async fn run_of_both(
         &self,
+        ours: Process,
         load: impl AsyncFn(&Process, Side, Part) -> Result<Told, Failure>,
     ) -> Result<(Vec<Told>, Vec<Told>), Failure> {
         let floor = self.start(Side::Floor).await?;
-        let ours = self.start(Side::Service).await?;
         load(&floor, Side::Floor, Part::BEFORE).await?;
         load(&ours, Side::Service, Part::BEFORE).await?;
         let mut told = (Vec::new(), Vec::new());
