@@ -4,7 +4,7 @@ use crate::cluster::SERVICE;
 use crate::figures::{Side, World};
 use crate::process::Process;
 use crate::table::{Table, Target, mean, median};
-use crate::wrk::Told;
+use crate::wrk::{MANY, Told};
 use crate::{Failure, say};
 
 /// Rows of each table.
@@ -51,7 +51,7 @@ pub(crate) async fn full(world: &World, table: &mut Table) -> Result<(), Failure
 /// Sends a second, by those of the floor.
 async fn of_floor(world: &World, server: Process) -> Result<f64, Failure> {
     let send = async |server: &Process, side, part| world.send(server, side, part, 0).await;
-    let (floor, ours) = world.run_of_both(server, send).await?;
+    let (floor, ours) = world.run_of_both(MANY, server, send).await?;
     Ok(mean(&ours, Told::rate) / mean(&floor, Told::rate))
 }
 

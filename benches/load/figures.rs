@@ -6,21 +6,14 @@ use std::path::PathBuf;
 use crate::arguments::{Wanted, What};
 use crate::cluster::{Cluster, FLOOR, SERVICE};
 use crate::process::Process;
-use crate::service::{KID, Setup};
+use crate::service::Setup;
 use crate::table::{Table, Target, median, milliseconds, rewrite};
 use crate::turns::Part;
-use crate::wrk::{CONNECTIONS, Load, THREADS, Told};
-use crate::{Failure, bulk, lasting, machine, say, tokens};
+use crate::wrk::{FEW, Load, MANY, THREADS, Told};
+use crate::{Failure, bulk, hooks, lasting, machine, say};
 
 /// How many times as long verifies may take as the sends of their codes took.
 const VERIFIES: u32 = 3;
-/// Tokens that a hook run with new ones uses up, at most.
-const TOKENS: u32 = 120_000;
-/// Tokens that gateways show again and again.
-const SEEN: u32 = 1000;
-
-/// What gateways call.
-const HOOK: &str = "/v1/authorize";
 
 /// Everything around a run.
 pub(crate) struct World {
@@ -147,10 +140,10 @@ impl World {
             self.logins(table).await?;
         }
         if wants(What::HookSeen) {
-            self.hooks(table, false).await?;
+            hooks::seen(self, table).await?;
         }
         if wants(What::HookNew) {
-            self.hooks(table, true).await?;
+            hooks::new(self, table).await?;
         }
         if wants(What::Cost) {
             lasting::cost(self, table).await?;
@@ -184,12 +177,15 @@ impl World {
 
     async fn sends(&self, table: &mut Table) -> Result<(), Failure> {
         let send = async |server: &Process, side, part| self.send(server, side, part, 0).await;
-        let (floor, ours) = self.rates(send, Told::rate).await?;
-        ratio(table, "sends/s", (floor.clone(), ours.clone()), 0.75);
+        let (floor, ours) = self.rates(MANY, send, Told::rate).await?;
+        ratio(table, "sends/s", (&floor, &ours), Target::AtLeast(0.75));
+        let few = self.rates(FEW, send, Told::rate).await?;
+        let name = format!("sends/s, {FEW} connections");
+        ratio(table, &name, (&few.0, &few.1), Target::None);
         if !self.wanted.wants(What::Latency) {
             return Ok(());
         }
-        let pause = |rates| whole(f64::from(CONNECTIONS) / (median(rates) / 2.0) * 1000.0);
+        let pause = |rates| whole(f64::from(MANY) / (median(rates) / 2.0) * 1000.0);
         let pauses = (pause(floor), pause(ours));
         let send = async |server: &Process, side, part| {
             let pause = match side {
@@ -198,7 +194,7 @@ impl World {
             };
             self.send(server, side, part, pause).await
         };
-        let (floor, ours) = self.runs_of_both(send).await?;
+        let (floor, ours) = self.runs_of_both(MANY, send).await?;
         let (floor, ours) = (floor.concat(), ours.concat());
         let p99 =
             |told: &[Told]| median(told.iter().map(|told| milliseconds(told.p99())).collect());
@@ -233,13 +229,13 @@ impl World {
             ("pause", pause.to_string()),
             ("start", part.start.to_string()),
         ];
-        self.load(server, "send.lua", part.seconds, &options).await
+        self.load(server, "send.lua", part, &options).await
     }
 
     async fn verifies(&self, table: &mut Table) -> Result<(), Failure> {
         let verify = async |server: &Process, side, part| self.verify(server, side, part).await;
-        let (floor, ours) = self.rates(verify, Told::rate).await?;
-        ratio(table, "verifies/s", (floor, ours), 0.90);
+        let (floor, ours) = self.rates(MANY, verify, Told::rate).await?;
+        ratio(table, "verifies/s", (&floor, &ours), Target::AtLeast(0.90));
         Ok(())
     }
 
@@ -253,17 +249,22 @@ impl World {
             ("codes", codes),
             ("start", part.start.to_string()),
         ];
-        self.load(server, "send.lua", part.seconds, &kept).await?;
+        self.load(server, "send.lua", part, &kept).await?;
         let verify = [("path", side.verify().to_owned()), ("keep", keep)];
-        self.load(server, "verify.lua", part.seconds * VERIFIES, &verify)
+        let seconds = part.seconds * VERIFIES;
+        self.load(server, "verify.lua", Part { seconds, ..part }, &verify)
             .await
     }
 
     async fn logins(&self, table: &mut Table) -> Result<(), Failure> {
         let login = async |server: &Process, side, part| self.login(server, side, part).await;
         let logins = |told: &Told| told.rate_of("logins");
-        let (floor, ours) = self.rates(login, logins).await?;
-        ratio(table, "complete logins/s", (floor, ours), 0.85);
+        let (floor, ours) = self.rates(MANY, login, logins).await?;
+        let least = Target::AtLeast(0.85);
+        ratio(table, "complete logins/s", (&floor, &ours), least);
+        let (floor, ours) = self.rates(FEW, login, logins).await?;
+        let name = format!("complete logins/s, {FEW} connections");
+        ratio(table, &name, (&floor, &ours), Target::None);
         Ok(())
     }
 
@@ -280,66 +281,11 @@ impl World {
             ("codes", self.codes.to_str().ok_or("no path")?.to_owned()),
             ("start", part.start.to_string()),
         ];
-        let told = self
-            .load(server, "login.lua", part.seconds, &options)
-            .await?;
+        let told = self.load(server, "login.lua", part, &options).await?;
         if told.count("failed") > 0 {
             return Err(format!("{} calls failed", told.count("failed")).into());
         }
         Ok(told)
-    }
-
-    async fn hooks(&self, table: &mut Table, new: bool) -> Result<(), Failure> {
-        let file = self.directory.join("tokens");
-        let tokens = tokens::many(&self.setup.key, KID, if new { TOKENS } else { SEEN })?;
-        fs::write(&file, tokens)?;
-        if new {
-            let (floor, ours) = self
-                .in_turns(async |side| self.new_tokens(side).await)
-                .await?;
-            ratio(table, "hook/s, each token new", (floor, ours), 0.90);
-            return Ok(());
-        }
-        let hook = async |server: &Process, side, part: Part| {
-            let path = match side {
-                Side::Floor => "/bare",
-                Side::Service => HOOK,
-            };
-            self.hook(server, path, part.seconds, false).await
-        };
-        let (floor, ours) = self.rates(hook, Told::rate).await?;
-        ratio(table, "hook/s, tokens seen before", (floor, ours), 0.80);
-        Ok(())
-    }
-
-    /// A run of its own, over a server that has seen none of them.
-    async fn new_tokens(&self, side: Side) -> Result<f64, Failure> {
-        let server = self.start(side).await?;
-        let path = match side {
-            Side::Service => HOOK,
-            Side::Floor => "/es256",
-        };
-        let seconds = self.wanted.seconds;
-        let told = self.hook(&server, path, seconds, true).await?;
-        server.end().await?;
-        Ok(told.rate())
-    }
-
-    /// Shows the tokens of the list, round and round or each of them once.
-    async fn hook(
-        &self,
-        server: &Process,
-        path: &str,
-        seconds: u32,
-        once: bool,
-    ) -> Result<Told, Failure> {
-        let tokens = self.directory.join("tokens");
-        let tokens = tokens.to_str().ok_or("no path")?.to_owned();
-        let mut options = vec![("path", path.to_owned()), ("tokens", tokens)];
-        if once {
-            options.push(("once", "1".to_owned()));
-        }
-        self.load(server, "hook.lua", seconds, &options).await
     }
 
     /// Starts one side over a new copy of its database.
@@ -370,25 +316,25 @@ impl World {
     }
 
     /// One run of wrk; a call that is refused is no figure.
-    async fn load(
+    pub(crate) async fn load(
         &self,
         server: &Process,
         script: &str,
-        seconds: u32,
+        part: Part,
         options: &[(&str, String)],
     ) -> Result<Told, Failure> {
         let load = Load {
             script,
             url: &server.url(),
-            connections: CONNECTIONS,
+            connections: part.connections,
             threads: THREADS,
-            seconds,
+            seconds: part.seconds,
             options,
             ports: "",
         };
         let told = load.run().await?;
         // The last calls of a list may be one too many.
-        if told.refused > u64::from(CONNECTIONS) || told.broken > 0 {
+        if told.refused > u64::from(part.connections) || told.broken > 0 {
             let log = self.setup.last_words();
             return Err(format!("{script}: {told:?}\n{log}").into());
         }
@@ -397,10 +343,15 @@ impl World {
 }
 
 /// Adds the ratio of two medians.
-fn ratio(table: &mut Table, name: &str, (floor, ours): (Vec<f64>, Vec<f64>), least: f64) {
-    let (floor, ours) = (median(floor), median(ours));
+pub(crate) fn ratio(
+    table: &mut Table,
+    name: &str,
+    (floor, ours): (&[f64], &[f64]),
+    target: Target,
+) {
+    let (floor, ours) = (median(floor.to_vec()), median(ours.to_vec()));
     let details = format!("{ours:.0} of {floor:.0}");
-    table.add(name, (ours / floor, "", Target::AtLeast(least)), details);
+    table.add(name, (ours / floor, "", target), details);
 }
 
 fn whole(number: f64) -> u32 {

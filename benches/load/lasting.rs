@@ -10,7 +10,7 @@ use crate::figures::{Side, World, vendor};
 use crate::process::Process;
 use crate::table::{Table, Target, median};
 use crate::turns::Part;
-use crate::wrk::Load;
+use crate::wrk::{FEW, Load, MANY};
 
 /// Logins after which the memory is looked at.
 const LOGINS: u64 = 100_000;
@@ -18,8 +18,6 @@ const LOGINS: u64 = 100_000;
 const REST: Duration = Duration::from_secs(3);
 /// What the vendor takes where replicas are counted.
 const LATENCY_MS: u64 = 100;
-/// Calls under way there: as many as the issue's own figures were taken with.
-const MANY: u32 = 256;
 
 /// What a login costs, of as many as there can be.
 pub(crate) async fn cost(world: &World, table: &mut Table) -> Result<(), Failure> {
@@ -27,7 +25,9 @@ pub(crate) async fn cost(world: &World, table: &mut Table) -> Result<(), Failure
     let mut taken: [Vec<f64>; 3] = Default::default();
     for _ in 0..world.wanted.runs {
         let server = world.start(Side::Service).await?;
-        world.login(&server, Side::Service, Part::BEFORE).await?;
+        world
+            .login(&server, Side::Service, Part::before(MANY))
+            .await?;
         let (ours, theirs, wal) = (
             server.processor_seconds()?,
             cluster.processor_seconds().await?,
@@ -35,7 +35,15 @@ pub(crate) async fn cost(world: &World, table: &mut Table) -> Result<(), Failure
         );
         let seconds = world.wanted.seconds;
         let told = world
-            .login(&server, Side::Service, Part { seconds, start: 0 })
+            .login(
+                &server,
+                Side::Service,
+                Part {
+                    seconds,
+                    start: 0,
+                    connections: MANY,
+                },
+            )
             .await?;
         let logins = f64::from(u32::try_from(told.count("logins"))?);
         let wal = f64::from(u32::try_from(cluster.wal_bytes().await? - wal)?);
@@ -62,29 +70,39 @@ pub(crate) async fn memory(world: &World, table: &mut Table) -> Result<(), Failu
     let server = world.start(Side::Service).await?;
     sleep(REST).await;
     let idle = megabytes(&server)?;
-    let (mut logins, mut start, mut half) = (0, 0, 0.0);
-    while logins < LOGINS {
-        let told = world
-            .login(&server, Side::Service, Part { seconds: 10, start })
-            .await?;
-        logins += told.count("logins");
-        start += 1_000_000;
-        if half == 0.0 && logins >= LOGINS / 2 {
-            half = megabytes(&server)?;
+    let mut start = 0;
+    let mut after = async |logins: u64, connections| {
+        let mut done = 0;
+        while done < logins {
+            let part = Part {
+                seconds: 5,
+                start,
+                connections,
+            };
+            let told = world.login(&server, Side::Service, part).await?;
+            done += told.count("logins");
+            start += 1_000_000;
         }
-    }
-    sleep(REST).await;
-    let full = megabytes(&server)?;
+        sleep(REST).await;
+        megabytes(&server)
+    };
+    let half = after(LOGINS / 2, FEW).await?;
+    let all = after(LOGINS / 2, FEW).await?;
+    let of_many = after(LOGINS / 2, MANY).await?;
     table.add(
         "memory (RSS) at rest",
         (idle, "MB", Target::AtMost(20.0)),
         "",
     );
-    let details = format!("after {logins} logins; after half of them {half:.1} MB");
     table.add(
         "memory after 100,000 logins",
-        (full, "MB", Target::AtMost(40.0)),
-        details,
+        (all, "MB", Target::AtMost(40.0)),
+        format!("{FEW} connections; after half of them {half:.1} MB"),
+    );
+    table.add(
+        "memory after 50,000 more",
+        (of_many, "MB", Target::None),
+        format!("{MANY} connections"),
     );
     server.end().await
 }

@@ -21,6 +21,7 @@ mod bulk;
 mod cluster;
 mod figures;
 mod floor;
+mod hooks;
 mod lasting;
 mod machine;
 mod process;

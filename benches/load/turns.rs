@@ -18,24 +18,39 @@ pub(crate) struct Part {
     pub(crate) seconds: u32,
     /// The number of the first phone.
     pub(crate) start: u32,
+    /// Calls under way.
+    pub(crate) connections: u32,
 }
 
 impl Part {
     /// Before anything is measured.
-    pub(crate) const BEFORE: Self = Self {
-        seconds: 1,
-        start: 900_000_000,
-    };
+    pub(crate) const fn before(connections: u32) -> Self {
+        Self {
+            seconds: 1,
+            start: 900_000_000,
+            connections,
+        }
+    }
+
+    /// One of the seconds that are measured, counted from zero.
+    pub(crate) const fn second(second: u32, connections: u32) -> Self {
+        Self {
+            seconds: 1,
+            start: second * PHONES,
+            connections,
+        }
+    }
 }
 
 impl World {
     /// What each side has in each of the runs, on average of its seconds.
     pub(crate) async fn rates(
         &self,
+        connections: u32,
         load: impl AsyncFn(&Process, Side, Part) -> Result<Told, Failure>,
         tells: impl Fn(&Told) -> f64,
     ) -> Result<(Vec<f64>, Vec<f64>), Failure> {
-        let (floor, ours) = self.runs_of_both(load).await?;
+        let (floor, ours) = self.runs_of_both(connections, load).await?;
         let rates = |runs: Vec<Vec<Told>>| runs.iter().map(|told| mean(told, &tells)).collect();
         Ok((rates(floor), rates(ours)))
     }
@@ -43,12 +58,13 @@ impl World {
     /// What is told of each second, by the runs.
     pub(crate) async fn runs_of_both(
         &self,
+        connections: u32,
         load: impl AsyncFn(&Process, Side, Part) -> Result<Told, Failure>,
     ) -> Result<(Vec<Vec<Told>>, Vec<Vec<Told>>), Failure> {
         let (mut floor, mut ours) = (Vec::new(), Vec::new());
         for _ in 0..self.wanted.runs {
-            let ours_now = self.start(Side::Service).await?;
-            let told = self.run_of_both(ours_now, &load).await?;
+            let service = self.start(Side::Service).await?;
+            let told = self.run_of_both(connections, service, &load).await?;
             floor.push(told.0);
             ours.push(told.1);
         }
@@ -58,18 +74,17 @@ impl World {
     /// One run, at whose end both servers end. Who is first changes from second to second.
     pub(crate) async fn run_of_both(
         &self,
+        connections: u32,
         ours: Process,
         load: impl AsyncFn(&Process, Side, Part) -> Result<Told, Failure>,
     ) -> Result<(Vec<Told>, Vec<Told>), Failure> {
         let floor = self.start(Side::Floor).await?;
-        load(&floor, Side::Floor, Part::BEFORE).await?;
-        load(&ours, Side::Service, Part::BEFORE).await?;
+        let before = Part::before(connections);
+        load(&floor, Side::Floor, before).await?;
+        load(&ours, Side::Service, before).await?;
         let mut told = (Vec::new(), Vec::new());
         for second in 0..self.wanted.seconds {
-            let part = Part {
-                seconds: 1,
-                start: second * PHONES,
-            };
+            let part = Part::second(second, connections);
             let order = if second % 2 == 0 {
                 [Side::Floor, Side::Service]
             } else {
@@ -85,18 +100,5 @@ impl World {
         floor.end().await?;
         ours.end().await?;
         Ok(told)
-    }
-
-    /// A figure of each side, as often as is wanted, by turns: what the machine does meanwhile meets both.
-    pub(crate) async fn in_turns(
-        &self,
-        take: impl AsyncFn(Side) -> Result<f64, Failure>,
-    ) -> Result<(Vec<f64>, Vec<f64>), Failure> {
-        let (mut floor, mut ours) = (Vec::new(), Vec::new());
-        for _ in 0..self.wanted.runs {
-            floor.push(take(Side::Floor).await?);
-            ours.push(take(Side::Service).await?);
-        }
-        Ok((floor, ours))
     }
 }

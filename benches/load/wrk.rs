@@ -12,8 +12,10 @@ use crate::Failure;
 
 /// Threads that call: one for each core that the figures of the issue were taken with.
 pub(crate) const THREADS: u32 = 2;
-/// Connections, where nothing else is said.
-pub(crate) const CONNECTIONS: u32 = 64;
+/// Calls under way where a server is to do as much as it can: as many as the issue's own figures were taken with.
+pub(crate) const MANY: u32 = 256;
+/// Calls under way where it is to have time left, or to do the same thing again and again.
+pub(crate) const FEW: u32 = 64;
 
 /// One run of wrk.
 pub(crate) struct Load<'a> {
