@@ -177,11 +177,8 @@ impl World {
 
     async fn sends(&self, table: &mut Table) -> Result<(), Failure> {
         let send = async |server: &Process, side, part| self.send(server, side, part, 0).await;
-        let (floor, ours) = self.rates(MANY, send, Told::rate).await?;
-        ratio(table, "sends/s", (&floor, &ours), Target::AtLeast(0.75));
-        let few = self.rates(FEW, send, Told::rate).await?;
-        let name = format!("sends/s, {FEW} connections");
-        ratio(table, &name, (&few.0, &few.1), Target::None);
+        let name = ("sends/s", 0.75);
+        let (floor, ours) = self.of_many_and_few(table, name, send, Told::rate).await?;
         if !self.wanted.wants(What::Latency) {
             return Ok(());
         }
@@ -214,6 +211,23 @@ impl World {
             details,
         );
         Ok(())
+    }
+
+    /// Adds what there can be at most, and beside it, without a target, what few connections have. Returns the rates
+    /// of many.
+    async fn of_many_and_few(
+        &self,
+        table: &mut Table,
+        (name, least): (&str, f64),
+        load: impl AsyncFn(&Process, Side, Part) -> Result<Told, Failure>,
+        tells: impl Fn(&Told) -> f64,
+    ) -> Result<(Vec<f64>, Vec<f64>), Failure> {
+        let (floor, ours) = self.rates(MANY, &load, &tells).await?;
+        ratio(table, name, (&floor, &ours), Target::AtLeast(least));
+        let few = self.rates(FEW, &load, &tells).await?;
+        let name = format!("{name}, {FEW} connections");
+        ratio(table, &name, (&few.0, &few.1), Target::None);
+        Ok((floor, ours))
     }
 
     /// Sends, where each connection pauses so many milliseconds on average.
@@ -259,12 +273,8 @@ impl World {
     async fn logins(&self, table: &mut Table) -> Result<(), Failure> {
         let login = async |server: &Process, side, part| self.login(server, side, part).await;
         let logins = |told: &Told| told.rate_of("logins");
-        let (floor, ours) = self.rates(MANY, login, logins).await?;
-        let least = Target::AtLeast(0.85);
-        ratio(table, "complete logins/s", (&floor, &ours), least);
-        let (floor, ours) = self.rates(FEW, login, logins).await?;
-        let name = format!("complete logins/s, {FEW} connections");
-        ratio(table, &name, (&floor, &ours), Target::None);
+        let name = ("complete logins/s", 0.85);
+        self.of_many_and_few(table, name, login, logins).await?;
         Ok(())
     }
 

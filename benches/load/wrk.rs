@@ -12,9 +12,9 @@ use crate::Failure;
 
 /// Threads that call: one for each core that the figures of the issue were taken with.
 pub(crate) const THREADS: u32 = 2;
-/// Calls under way where a server is to do as much as it can: as many as the issue's own figures were taken with.
+/// Calls under way where a server is to do as much as it can. Our own figure: with [`FEW`] the processors idle.
 pub(crate) const MANY: u32 = 256;
-/// Calls under way where it is to have time left, or to do the same thing again and again.
+/// Calls under way where the database is not asked, or where the figure is not of how many there can be.
 pub(crate) const FEW: u32 = 64;
 
 /// One run of wrk.

@@ -46,9 +46,10 @@ pub(in crate::otp) struct OneMore<'a> {
     pub(in crate::otp) now: DateTime<Utc>,
 }
 
-/// Takes the phone's limits, supersedes its older request and stores the new one; `None` if the limits
-/// do not allow it. Returned are the phone, with this send in it, and whether it has a user. A request whose first SMS surely never left may be begun again; no other may,
-/// however late whoever began it first comes: he may have stood still until his lease was over.
+/// Takes the phone's limits, supersedes its older request and stores the new one: the phone with this send
+/// in it, and whether it has a user; `None` if the limits do not allow it. A request whose first SMS surely
+/// never left may be begun again; no other may, however late whoever began it first comes: he may have stood
+/// still until his lease was over.
 pub(super) async fn begin(
     connection: &mut PgConnection,
     new: &NewRequest,
